@@ -1,0 +1,1 @@
+//! Debian archives as values: version order, control data, signed indexes, dependency resolution.

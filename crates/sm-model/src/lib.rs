@@ -1,0 +1,42 @@
+//! Identities, and every document that Stationmaster stores or transmits.
+//!
+//! This crate is the vocabulary: a type lives here when it is an identity or when it appears in a stored or
+//! transmitted document. It decides nothing and never touches the clock, the disk or the network.
+//!
+//! | module | what it names |
+//! |---|---|
+//! | [`arch`] | CPU architectures and the boards named after them |
+//! | [`channel`], [`version`] | where a release goes and what it is called |
+//! | [`digest`] | SHA-256 and SHA-512 digests |
+//! | [`file_name`] | names that are safe as one path component |
+//! | [`package`], [`lock`] | distribution packages and the pinned set an image is made of |
+//! | [`manifest`] | the signed-over description of one release for one board |
+//! | [`report`] | what hosts tell the update server |
+//! | [`exit`] | process exit codes, which are part of the interface |
+//! | [`time`] | instants in whole seconds |
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod arch;
+pub mod channel;
+pub mod digest;
+pub mod exit;
+pub mod file_name;
+pub mod lock;
+pub mod manifest;
+pub mod package;
+pub mod report;
+pub mod time;
+pub mod version;
+
+mod text;
+
+pub use arch::{Arch, Board};
+pub use channel::Channel;
+pub use digest::{Sha256, Sha512};
+pub use file_name::FileName;
+pub use lock::{Lock, LockedArchive, LockedPackage};
+pub use manifest::{Artifact, ArtifactKind, Manifest};
+pub use package::{PackageName, PackageVersion};
+pub use time::Timestamp;
+pub use version::Version;

@@ -1,0 +1,1 @@
+//! The whole chain as resumable steps: compose, serve, update, fall back.

@@ -1,0 +1,1 @@
+//! Update decisions shared by server, agent and simulator: Omaha codec and the agent's state machine.

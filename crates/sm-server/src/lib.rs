@@ -1,0 +1,1 @@
+//! Update endpoint and static release repository.

@@ -1,0 +1,1 @@
+//! Append-only record of instances and events, and its projections, in SQLite.
