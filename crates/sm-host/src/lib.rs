@@ -1,1 +1,17 @@
-//! The outside world: processes, bounded HTTP, atomic files, the clock, QEMU; each with a fake.
+//! The outside world, and nothing else: effects without decisions, each behind a trait with a fake.
+//!
+//! | module | the effect |
+//! |---|---|
+//! | [`process`] | runs programs; the only place that spawns any |
+//! | [`tools`] | runs programs of an unpacked tools tree with that tree's own libraries |
+//! | [`fetch`] | bounded HTTP; the only place that opens client connections |
+//! | [`files`] | files that are either whole or absent, and bounded reads |
+//! | [`clock`] | the time, and waiting |
+//! | [`progress`] | tells a person how far long work has come |
+
+pub mod clock;
+pub mod fetch;
+pub mod files;
+pub mod process;
+pub mod progress;
+pub mod tools;

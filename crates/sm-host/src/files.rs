@@ -1,0 +1,272 @@
+//! Files that are either whole or absent, and reads that cannot exhaust memory.
+//!
+//! A file that others look for is written under a temporary name beside its place, flushed to the disk, and renamed; the
+//! directory is flushed last. Whatever is cut at whatever moment, the old content or the new one is there, whole.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use tempfile::NamedTempFile;
+
+/// An operation on a file or directory that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// The operating system refused.
+    #[error("cannot {operation} `{}`", path.display())]
+    Io {
+        /// What was tried: `read`, `create`, `write`, `rename` …
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The file is larger than the caller is ready to hold.
+    #[error("`{}` is larger than the {limit_bytes} bytes expected at most", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The caller's limit.
+        limit_bytes: u64,
+    },
+}
+
+impl FileError {
+    /// Wraps an error of the operating system with what was tried on which path.
+    pub fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+        let path = path.to_owned();
+        move |source| FileError::Io { operation, path, source }
+    }
+
+    /// The next step, where there is one to name.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            FileError::Io { source, path, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(format!(
+                    "make room on the file system that holds `{}`, then run the same command again",
+                    path.display()
+                )),
+                io::ErrorKind::PermissionDenied => {
+                    Some("check who owns the path and its directory".to_owned())
+                }
+                io::ErrorKind::NotFound => Some("check the spelling of the path".to_owned()),
+                _ => None,
+            },
+            FileError::TooLarge { .. } => None,
+        }
+    }
+
+    /// Whether the reason is that the path does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, FileError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// The process exit code that tells this kind of failure.
+    pub fn exit_code(&self) -> u8 {
+        sm_model::exit::STORAGE
+    }
+}
+
+/// A file being written that appears under its name only by [`AtomicFile::commit`], and vanishes when dropped before.
+#[derive(Debug)]
+pub struct AtomicFile {
+    temporary: NamedTempFile,
+    path: PathBuf,
+}
+
+impl AtomicFile {
+    /// Starts a file that will appear at `path`, with mode 0644. Missing parent directories are made.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or written to.
+    pub fn create(path: impl Into<PathBuf>) -> Result<Self, FileError> {
+        use std::os::unix::fs::PermissionsExt;
+        let path = path.into();
+        let parent = parent_of(&path);
+        create_dir_all(parent)?;
+        let temporary = tempfile::Builder::new()
+            .prefix(".partial-")
+            .permissions(fs::Permissions::from_mode(0o644))
+            .tempfile_in(parent)
+            .map_err(FileError::io("create a file in", parent))?;
+        Ok(AtomicFile { temporary, path })
+    }
+
+    /// Where the file will appear.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The open file, for readers and writers that need more than `Write`.
+    pub fn file(&self) -> &File {
+        self.temporary.as_file()
+    }
+
+    /// Flushes the content, gives it its name, and flushes the directory.
+    ///
+    /// # Errors
+    /// When the system refuses one of these; the file then does not appear.
+    pub fn commit(self) -> Result<(), FileError> {
+        self.temporary.as_file().sync_all().map_err(FileError::io("flush", &self.path))?;
+        let path = self.path;
+        self.temporary
+            .persist(&path)
+            .map_err(|refused| FileError::io("rename a finished file to", &path)(refused.error))?;
+        sync_dir(parent_of(&path))
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.temporary.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temporary.flush()
+    }
+}
+
+impl Read for AtomicFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.temporary.read(buffer)
+    }
+}
+
+impl Seek for AtomicFile {
+    fn seek(&mut self, position: io::SeekFrom) -> io::Result<u64> {
+        self.temporary.seek(position)
+    }
+}
+
+/// Replaces the file at `path` with `bytes`, whole or not at all.
+///
+/// # Errors
+/// When the system refuses; the old content then stays.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(bytes).map_err(FileError::io("write", path))?;
+    file.commit()
+}
+
+/// Reads a whole file of at most `limit_bytes`.
+///
+/// # Errors
+/// When it cannot be read or is larger.
+pub fn read_limited(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, FileError> {
+    let file = File::open(path).map_err(FileError::io("open", path))?;
+    let mut bytes = Vec::new();
+    file.take(limit_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(FileError::io("read", path))?;
+    if bytes.len() as u64 > limit_bytes {
+        return Err(FileError::TooLarge { path: path.to_owned(), limit_bytes });
+    }
+    Ok(bytes)
+}
+
+/// Makes a directory and its parents; it is fine if it exists.
+///
+/// # Errors
+/// When the system refuses.
+pub fn create_dir_all(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path).map_err(FileError::io("create directory", path))
+}
+
+/// Removes a file or a whole directory; it is fine if there is none.
+///
+/// # Errors
+/// When the system refuses.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Flushes a directory, so that names made or removed in it survive a power cut.
+///
+/// # Errors
+/// When the system refuses.
+pub fn sync_dir(path: &Path) -> Result<(), FileError> {
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(FileError::io("flush directory", path))
+}
+
+/// Bytes that an unprivileged writer can still use on the file system that holds `path`.
+///
+/// # Errors
+/// When the system cannot tell.
+pub fn free_bytes(path: &Path) -> Result<u64, FileError> {
+    rustix::fs::statvfs(path)
+        .map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize))
+        .map_err(|errno| FileError::io("measure free space at", path)(errno.into()))
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names_in(dir: &Path) -> Vec<String> {
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_file_appears_only_when_committed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b.txt");
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"whole").unwrap();
+        assert!(!path.exists());
+        file.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(names_in(path.parent().unwrap()), ["b.txt"]);
+    }
+
+    #[test]
+    fn an_abandoned_file_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = AtomicFile::create(dir.path().join("x")).unwrap();
+        file.write_all(b"half").unwrap();
+        drop(file);
+        assert_eq!(names_in(dir.path()), [""; 0]);
+    }
+
+    #[test]
+    fn a_file_over_the_limit_is_refused_and_one_at_the_limit_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        write_atomic(&path, b"12345").unwrap();
+        assert_eq!(read_limited(&path, 5).unwrap(), b"12345");
+        assert!(matches!(read_limited(&path, 4), Err(FileError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn a_missing_file_is_named_with_a_hint() {
+        let error = read_limited(Path::new("/nonexistent/recipe.toml"), 10).unwrap_err();
+        assert_eq!(error.to_string(), "cannot open `/nonexistent/recipe.toml`");
+        assert!(error.is_not_found());
+        assert_eq!(error.hint().unwrap(), "check the spelling of the path");
+    }
+
+    #[test]
+    fn removing_what_is_not_there_is_fine() {
+        let dir = tempfile::tempdir().unwrap();
+        remove(&dir.path().join("nothing")).unwrap();
+        fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        remove(&dir.path().join("a")).unwrap();
+        assert_eq!(names_in(dir.path()), [""; 0]);
+    }
+}
