@@ -9,6 +9,7 @@
 //! | [`channel`], [`version`] | where a release goes and what it is called |
 //! | [`digest`] | SHA-256 and SHA-512 digests |
 //! | [`file_name`] | names that are safe as one path component |
+//! | [`fleet`], [`machine`] | hosts, and what the update server records about them |
 //! | [`package`], [`lock`] | distribution packages and the pinned set an image is made of |
 //! | [`manifest`] | the signed-over description of one release for one board |
 //! | [`report`] | what hosts tell the update server |
@@ -22,7 +23,9 @@ pub mod channel;
 pub mod digest;
 pub mod exit;
 pub mod file_name;
+pub mod fleet;
 pub mod lock;
+pub mod machine;
 pub mod manifest;
 pub mod package;
 pub mod report;
@@ -36,6 +39,7 @@ pub use channel::Channel;
 pub use digest::{Sha256, Sha512};
 pub use file_name::FileName;
 pub use lock::{Lock, LockedArchive, LockedPackage};
+pub use machine::MachineId;
 pub use manifest::{Artifact, ArtifactKind, Manifest};
 pub use package::{PackageName, PackageVersion};
 pub use time::Timestamp;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Timestamp, Version};
+use crate::{MachineId, Timestamp, Version};
 
 /// Kind of an update event. Numbers are Omaha's `eventtype`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -82,8 +82,8 @@ impl EventResult {
 pub struct Report {
     /// When the server received it.
     pub received: Timestamp,
-    /// The host's machine id, as sent.
-    pub machine_id: String,
+    /// The host's machine id.
+    pub machine_id: MachineId,
     /// Group the host said it follows.
     pub group: String,
     /// Version the host runs.
