@@ -1,1 +1,11 @@
 //! Update decisions shared by server, agent and simulator: Omaha codec and the agent's state machine.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`omaha`] | the wire protocol between update clients and update servers |
+//!
+//! Everything here is a pure function of its arguments: `now` and randomness are passed in, effects are asked for.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod omaha;
