@@ -1,2 +1,85 @@
-//! The operator command.
-fn main() {}
+//! The operator's command. This file names the verbs and nothing else: each verb is one file.
+
+mod context;
+mod failure;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use context::{Context, Outcome};
+
+/// Compose, test, publish and roll out an image-based operating system.
+///
+/// Every verb explains itself: `stationmaster VERB --help`. Data goes to standard output, talk to standard error.
+#[derive(Debug, Parser)]
+#[command(
+    name = "stationmaster",
+    version,
+    max_term_width = 80,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Start with `stationmaster compose --help`, or see the whole chain at work: `stationmaster demo`."
+)]
+pub(crate) struct Cli {
+    /// Print data as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Show no progress.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+// One line per verb, in the order of the chain.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Print the exit codes and what they mean.
+    ExitCodes,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let progress = progress::display(cli.quiet);
+    let context = Context { json: cli.json, progress: progress.as_ref() };
+    let ended = run(&cli.verb, &context);
+    drop(progress);
+    match ended {
+        Ok(outcome) => outcome.into(),
+        Err(error) => failure::report(&error, cli.json),
+    }
+}
+
+fn run(verb: &Verb, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+    match verb {
+        Verb::ExitCodes => context::print_exit_codes(ctx),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_of_every_verb_fits_80_columns() {
+        let mut commands = vec![Cli::command()];
+        while let Some(mut command) = commands.pop() {
+            let help = command.render_long_help().to_string();
+            for line in help.lines() {
+                assert!(line.chars().count() <= 80, "`{}`: {line:?}", command.get_name());
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
+    }
+}

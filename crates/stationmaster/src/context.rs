@@ -1,0 +1,80 @@
+//! What every verb gets: where its data goes and who shows its progress.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use sm_host::progress::Progress;
+use sm_model::exit;
+
+/// How a verb that did not fail has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The work was done.
+    Done,
+    /// The work was done and its answer is no.
+    #[expect(dead_code, reason = "for verbs that compare or judge")]
+    Negative,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> ExitCode {
+        ExitCode::from(match outcome {
+            Outcome::Done => exit::SUCCESS,
+            Outcome::Negative => exit::NEGATIVE,
+        })
+    }
+}
+
+/// The surroundings of one run of a verb.
+pub(crate) struct Context<'a> {
+    /// Whether data is wanted as JSON.
+    pub(crate) json: bool,
+    /// Shows how far the work has come.
+    pub(crate) progress: &'a dyn Progress,
+}
+
+impl Context<'_> {
+    /// Prints one line, or several, of data to standard output.
+    ///
+    /// # Errors
+    /// When standard output is closed.
+    pub(crate) fn line(&self, text: impl fmt::Display) -> io::Result<()> {
+        writeln!(io::stdout().lock(), "{text}")
+    }
+
+    /// Prints one document: as JSON if so wanted, else as its text.
+    ///
+    /// # Errors
+    /// When standard output is closed.
+    pub(crate) fn data<T: serde::Serialize + fmt::Display>(&self, document: &T) -> anyhow::Result<()> {
+        if self.json { self.json_document(document) } else { Ok(self.line(document)?) }
+    }
+
+    /// Prints one document as JSON.
+    ///
+    /// # Errors
+    /// When standard output is closed.
+    pub(crate) fn json_document<T: serde::Serialize>(&self, document: &T) -> anyhow::Result<()> {
+        Ok(self.line(serde_json::to_string_pretty(document)?)?)
+    }
+}
+
+#[derive(serde::Serialize)]
+struct ExitCodes(Vec<(u8, &'static str)>);
+
+impl fmt::Display for ExitCodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> =
+            self.0.iter().map(|(code, meaning)| format!("{code:3}  {meaning}")).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+/// Prints [`exit::TABLE`].
+pub(crate) fn print_exit_codes(ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+    ctx.data(&ExitCodes(exit::TABLE.to_vec()))?;
+    Ok(Outcome::Done)
+}

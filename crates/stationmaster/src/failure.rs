@@ -1,0 +1,77 @@
+//! The one printer of failures: the chain of causes, the next step, and the exit code.
+
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use sm_model::exit;
+
+/// What a failure's own type knows beyond its words.
+struct Advice {
+    hint: Option<String>,
+    exit_code: u8,
+}
+
+/// Tries each known error type on a cause; a type needs `hint(&self) -> Option<String>` and `exit_code(&self) -> u8`.
+macro_rules! advice_of {
+    ($cause:expr, $($type:ty),+ $(,)?) => {
+        $(if let Some(known) = $cause.downcast_ref::<$type>() {
+            return Some(Advice { hint: known.hint(), exit_code: known.exit_code() });
+        })+
+    };
+}
+
+fn advice(cause: &(dyn Error + 'static)) -> Option<Advice> {
+    advice_of!(cause, sm_host::files::FileError, sm_host::fetch::FetchError);
+    None
+}
+
+/// Prints a failure to standard error and gives the exit code that tells its kind.
+pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
+    let known: Vec<Advice> = error.chain().filter_map(advice).collect();
+    let hint = known.iter().find_map(|advice| advice.hint.clone());
+    let code = known.iter().map(|advice| advice.exit_code).find(|code| *code != exit::FAILURE);
+    let code = code.unwrap_or(exit::FAILURE);
+    let text = if json { as_json(error, hint.as_deref(), code) } else { as_text(error, hint.as_deref()) };
+    // Nobody is left to tell when standard error is closed; the exit code still speaks.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+    ExitCode::from(code)
+}
+
+fn as_text(error: &anyhow::Error, hint: Option<&str>) -> String {
+    let mut lines = vec![format!("error: {error}")];
+    lines.extend(error.chain().skip(1).map(|cause| format!("  because: {cause}")));
+    lines.extend(hint.map(|hint| format!("hint: {hint}")));
+    lines.join("\n")
+}
+
+fn as_json(error: &anyhow::Error, hint: Option<&str>, code: u8) -> String {
+    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    serde_json::json!({ "error": causes, "hint": hint, "exit_code": code }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    fn missing_recipe() -> anyhow::Error {
+        sm_host::files::read_limited("/nonexistent/recipe.toml".as_ref(), 1)
+            .context("cannot load the recipe")
+            .unwrap_err()
+    }
+
+    #[test]
+    fn the_chain_is_printed_once_with_the_next_step() {
+        let error = missing_recipe();
+        let known: Vec<Advice> = error.chain().filter_map(advice).collect();
+        assert_eq!(
+            as_text(&error, known[0].hint.as_deref()),
+            "error: cannot load the recipe\n  because: cannot open `/nonexistent/recipe.toml`\n  \
+             because: No such file or directory (os error 2)\nhint: check the spelling of the path"
+        );
+        assert_eq!(known[0].exit_code, exit::STORAGE);
+    }
+}
