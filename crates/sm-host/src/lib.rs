@@ -7,6 +7,7 @@
 //! | [`fetch`] | bounded HTTP; the only place that opens client connections |
 //! | [`files`] | files that are either whole or absent, and bounded reads |
 //! | [`clock`] | the time, and waiting |
+//! | [`qemu`] | virtual machines |
 //! | [`progress`] | tells a person how far long work has come |
 
 pub mod clock;
@@ -14,4 +15,5 @@ pub mod fetch;
 pub mod files;
 pub mod process;
 pub mod progress;
+pub mod qemu;
 pub mod tools;

@@ -1,0 +1,156 @@
+//! A machine that runs. It ends with its handle, and with the thread that started it, whatever happens to that.
+
+use std::{
+    fs, io,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use super::{Console, Machine, Programs, QemuError, argv::arguments, monitor::Monitor};
+use crate::{
+    files::FileError,
+    process::{Runner, Running, Stdin},
+};
+
+/// How long QEMU may take from its start to listening on its sockets.
+const START: Duration = Duration::from_secs(20);
+/// How often is looked whether something has happened.
+const POLL: Duration = Duration::from_millis(20);
+
+/// A virtual machine that runs.
+#[derive(Debug)]
+pub struct RunningMachine {
+    qemu: Running,
+    monitor: Monitor,
+    messages: PathBuf,
+}
+
+impl RunningMachine {
+    /// Starts `machine` and returns once its control connection answers.
+    ///
+    /// The machine ends when the calling thread does.
+    ///
+    /// # Errors
+    /// When QEMU is missing or does not start the machine.
+    pub fn launch(runner: &dyn Runner, programs: &Programs, machine: &Machine) -> Result<Self, QemuError> {
+        let mut invocation = programs.emulator(machine.arch)?.args(arguments(machine));
+        let messages =
+            fs::File::create(&machine.messages).map_err(FileError::io("create", &machine.messages))?;
+        let stdout = match machine.console {
+            Console::Log(_) => Stdio::null(),
+            Console::Terminal(_) => {
+                invocation = invocation.stdin(Stdin::Inherit);
+                Stdio::inherit()
+            }
+        };
+        let mut qemu = runner.spawn(&invocation, stdout, Stdio::from(messages))?;
+        let stream = connect(&mut qemu, &machine.monitor, &machine.messages)?;
+        let monitor = Monitor::greet(stream)?;
+        Ok(RunningMachine { qemu, monitor, messages: machine.messages.clone() })
+    }
+
+    /// Connects to one of the machine's ports.
+    ///
+    /// # Errors
+    /// When QEMU does not listen there.
+    pub fn connect(&mut self, socket: &Path) -> Result<UnixStream, QemuError> {
+        connect(&mut self.qemu, socket, &self.messages)
+    }
+
+    /// Whether QEMU still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.qemu.try_wait(), Ok(None))
+    }
+
+    /// Returns when the machine has ended by itself: its guest powered down, or somebody ended QEMU.
+    ///
+    /// # Errors
+    /// When QEMU ended because something failed.
+    pub fn wait(&mut self) -> Result<(), QemuError> {
+        let status = self.qemu.child().wait();
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(ended(&status.to_string(), &self.messages)),
+            Err(error) => Err(ended(&error.to_string(), &self.messages)),
+        }
+    }
+
+    /// Presses the power button and waits until the guest has powered down.
+    ///
+    /// # Errors
+    /// When the machine still runs after `limit`.
+    pub fn power_down(&mut self, limit: Duration) -> Result<(), QemuError> {
+        self.monitor.execute("system_powerdown")?;
+        let deadline = Instant::now() + limit;
+        while self.is_running() {
+            if Instant::now() >= deadline {
+                return Err(QemuError::StillRunning(limit));
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    /// Ends the machine between two instructions, as a power cut does.
+    pub fn cut_power(mut self) {
+        self.qemu.kill();
+    }
+
+    /// Processor time that QEMU has used so far, for all of its threads; none once it has ended.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.qemu.pid())).ok()?;
+        let ticks = cpu_ticks(&stat)?;
+        let per_second = rustix::param::clock_ticks_per_second();
+        Some(Duration::from_millis(ticks.saturating_mul(1000).checked_div(per_second)?))
+    }
+}
+
+/// User and system ticks in a `/proc/PID/stat` line (proc_pid_stat(5), fields 14 and 15). The second field is the program's
+/// name in parentheses and may hold anything, so counting starts behind its last parenthesis.
+fn cpu_ticks(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut times = fields.split_ascii_whitespace().skip(11);
+    let user: u64 = times.next()?.parse().ok()?;
+    let system: u64 = times.next()?.parse().ok()?;
+    user.checked_add(system)
+}
+
+fn connect(qemu: &mut Running, socket: &Path, messages: &Path) -> Result<UnixStream, QemuError> {
+    let deadline = Instant::now() + START;
+    loop {
+        let source = match UnixStream::connect(socket) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => error,
+        };
+        if let Ok(Some(status)) = qemu.try_wait() {
+            return Err(ended(&status.to_string(), messages));
+        }
+        let may_appear = matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
+        if !may_appear || Instant::now() >= deadline {
+            return Err(QemuError::Connect { socket: socket.to_owned(), source });
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+fn ended(status: &str, messages: &Path) -> QemuError {
+    let said = fs::read_to_string(messages).unwrap_or_default();
+    let last: Vec<&str> = said.lines().rev().take(4).collect();
+    let said = if last.is_empty() { "it said nothing".to_owned() } else { last.join(" | ") };
+    QemuError::Ended { status: status.to_owned(), said }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_found_behind_any_program_name() {
+        let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 100 0 0 0 700 50 0 0 20 0 3 0 1 2 3";
+        assert_eq!(cpu_ticks(stat), Some(750));
+        assert_eq!(cpu_ticks("42 (qemu"), None);
+        assert_eq!(cpu_ticks("42 (q) S 1"), None);
+    }
+}
