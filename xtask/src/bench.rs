@@ -1,0 +1,36 @@
+//! Benchmarks: claims of speed and memory, each against a named peer in the same run. Never a test.
+//!
+//! The measured programs are the release programs as users run them; time and memory are the kernel's own account of each.
+
+mod compose;
+mod measure;
+mod payload;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// Which benchmark to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Recipe to disk image from a warm cache, against mmdebstrap's tar of the
+    /// same package list.
+    Compose(compose::Args),
+    /// Full update payload of a composed image, against bzip2 of the same image.
+    Payload(payload::Args),
+}
+
+/// Runs a benchmark and prints its table.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    match &args.what {
+        What::Compose(args) => compose::run(args),
+        What::Payload(args) => payload::run(args),
+    }
+}

@@ -1,0 +1,97 @@
+//! The test run: every step in order, each with its verdict, none skipped in silence.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+
+use crate::{
+    cargo::{cargo, must, program, release_programs},
+    tidy,
+};
+
+/// Prints one line for people.
+pub(crate) fn say(line: &str) {
+    // Without a terminal or log to write to, the exit code still speaks.
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+type Step = (&'static str, fn() -> Result<()>);
+
+const WITHOUT_VM: [Step; 5] = [
+    ("format", || must(cargo(["fmt", "--all", "--check"]), "cargo fmt")),
+    ("lints", || {
+        must(
+            cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+            "cargo clippy",
+        )
+    }),
+    ("tidy", tidy::check),
+    ("tests", || must(cargo(["test", "--workspace", "--locked"]), "cargo test")),
+    ("documentation", documentation),
+];
+
+const VM: Step = ("boot and update in a VM", vm_smoke);
+
+/// Runs everything. Passes only when every step ran and passed.
+pub(crate) fn test(no_vm: bool) -> Result<ExitCode> {
+    let mut steps = WITHOUT_VM.to_vec();
+    if !no_vm {
+        steps.push(VM);
+    }
+    let results: Vec<_> = steps.into_iter().map(run).collect();
+    report(&results, no_vm.then_some(VM.0))
+}
+
+/// Runs the house rules alone.
+pub(crate) fn tidy_only() -> Result<ExitCode> {
+    report(&[run(("tidy", tidy::check))], None)
+}
+
+struct Verdict {
+    name: &'static str,
+    took: Duration,
+    failure: Option<String>,
+}
+
+fn run((name, work): Step) -> Verdict {
+    say(&format!("── {name}"));
+    let started = Instant::now();
+    let failure = work().err().map(|error| format!("{error:#}"));
+    if let Some(reason) = &failure {
+        say(&format!("── {name} failed: {reason}"));
+    }
+    Verdict { name, took: started.elapsed(), failure }
+}
+
+fn report(verdicts: &[Verdict], not_run: Option<&str>) -> Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "\n{:32} {:8} {:>8}", "step", "verdict", "time")?;
+    for verdict in verdicts {
+        let word = if verdict.failure.is_none() { "passed" } else { "FAILED" };
+        writeln!(out, "{:32} {word:8} {:6.1} s", verdict.name, verdict.took.as_secs_f64())?;
+    }
+    if let Some(name) = not_run {
+        writeln!(out, "{name:32} {:8}", "NOT RUN")?;
+    }
+    let n_failed =
+        verdicts.iter().filter(|verdict| verdict.failure.is_some()).count() + usize::from(not_run.is_some());
+    writeln!(out, "{} passed, {n_failed} failed", verdicts.iter().filter(|v| v.failure.is_none()).count())?;
+    Ok(if n_failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn documentation() -> Result<()> {
+    let mut doc = cargo(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    must(doc, "cargo doc")
+}
+
+fn vm_smoke() -> Result<()> {
+    let programs = release_programs()?;
+    let mut demo = program(&programs.join("stationmaster"));
+    demo.args(["demo", "--smoke"]);
+    must(demo, "stationmaster demo --smoke")
+}
