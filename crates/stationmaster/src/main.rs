@@ -2,6 +2,7 @@
 
 mod context;
 mod failure;
+mod manual;
 mod progress;
 
 use std::process::ExitCode;
@@ -38,6 +39,8 @@ pub(crate) struct Cli {
 // One line per verb, in the order of the chain.
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Write man pages and shell completions into a folder.
+    Manual(manual::Args),
     /// Print the exit codes and what they mean.
     ExitCodes,
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
 
 fn run(verb: &Verb, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     match verb {
+        Verb::Manual(args) => manual::run(args, ctx),
         Verb::ExitCodes => context::print_exit_codes(ctx),
     }
 }
