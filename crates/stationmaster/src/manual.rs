@@ -37,8 +37,8 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
 fn write_pages(command: &clap::Command, args: &Args) -> anyhow::Result<()> {
     let page = page_name(command);
     write_atomic(&args.dir.join(format!("share/man/man1/{page}.1")), &render(command)?)?;
-    let verbs = command.get_subcommands().filter(|verb| verb.get_name() != "help");
-    verbs.map(|verb| write_pages(verb, args)).collect()
+    let mut verbs = command.get_subcommands().filter(|verb| verb.get_name() != "help");
+    verbs.try_for_each(|verb| write_pages(verb, args))
 }
 
 /// `stationmaster-lock-diff` for `stationmaster lock diff`.
