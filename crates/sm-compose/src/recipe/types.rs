@@ -2,9 +2,12 @@
 //!
 //! What the rest of the crate works from. Nothing here knows TOML or where a value was written.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+use sm_debian::Request;
 use sm_model::{Arch, Channel, PackageName, Sha256, Timestamp, Version};
+
+use super::image_path::ImagePath;
 
 /// A checked recipe, with every variant applied, for every architecture it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,12 +16,21 @@ pub struct Recipe {
     pub os: Os,
     /// What to build, by architecture: the recipe's own sections with `[arch.NAME]` laid over them.
     pub targets: BTreeMap<Arch, Target>,
-    /// The package set that the tools tree is made of.
-    pub tools: PackageRequest,
+    /// OpenPGP keyring that every suite must be signed with.
+    pub keyring: Arc<[u8]>,
+    /// Which packages the tools tree is made of; its architecture is set by [`Recipe::tools_for`].
+    pub(super) tools: Request,
     /// Names of the variants applied, in order: file names without `.toml`.
     pub variants: Vec<String>,
     /// Digest of the recipe, its variants and every file they name.
     pub digest: Sha256,
+}
+
+impl Recipe {
+    /// Which packages the tools tree of a build host of that architecture is made of.
+    pub fn tools_for(&self, host: Arch) -> Request {
+        Request { arch: host, ..self.tools.clone() }
+    }
 }
 
 /// Identity of the operating system.
@@ -43,8 +55,8 @@ pub struct Os {
 pub struct Target {
     /// Architecture.
     pub arch: Arch,
-    /// The packages of the image, the kernel's among them.
-    pub packages: PackageRequest,
+    /// Which packages the image is made of, the kernel's among them.
+    pub packages: Request,
     /// The static users, by name.
     pub users: BTreeMap<String, User>,
     /// The static groups, by name.
@@ -71,47 +83,6 @@ pub struct Target {
     pub update: UpdateDefaults,
 }
 
-/// A request for packages: what resolution starts from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackageRequest {
-    /// Suites to take packages from, in the order written.
-    pub suites: Vec<Suite>,
-    /// OpenPGP keyring that the suites must be signed with, beside the recipe.
-    pub keyring: PathBuf,
-    /// Packages wanted.
-    pub wanted: Vec<PackageName>,
-    /// Packages that must not come in, whoever depends on them.
-    pub excluded: Vec<PackageName>,
-    /// Packages taken as present without being in the image: their dependants are satisfied, their files are absent.
-    pub assumed: Vec<Assumed>,
-    /// Packages to be taken from one suite only, by name.
-    pub pins: BTreeMap<PackageName, String>,
-}
-
-/// One suite of one mirror.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Suite {
-    /// Name in the archive: `trixie`, `trixie-security`.
-    pub name: String,
-    /// Which configured mirror serves it: `debian`, `debian-security`. Never a host name.
-    pub mirror: String,
-    /// Components: `main`.
-    pub components: Vec<String>,
-}
-
-/// A package taken as present.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Assumed {
-    /// Its name.
-    pub name: PackageName,
-    /// Names it provides beside its own.
-    pub provides: Vec<PackageName>,
-}
-
-/// A path in the image: absolute, normal (no `.`, `..`, doubled or trailing slash), without control characters.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ImagePath(pub(crate) String);
-
 /// Who owns a file, and what others may do with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mode {
@@ -123,22 +94,15 @@ pub struct Mode {
     pub gid: u32,
 }
 
-/// One file the recipe places.
+/// One file the recipe places. Its bytes were read when the recipe was, so that digest and image cannot disagree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlacedFile {
     /// What it holds.
-    pub content: Content,
+    pub bytes: Arc<[u8]>,
     /// Owner and mode.
     pub mode: Mode,
-}
-
-/// Where a placed file's bytes come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// A file beside the recipe.
-    Source(PathBuf),
-    /// The text itself.
-    Text(String),
+    /// The file beside the recipe it came from; `None` when the recipe holds its text.
+    pub source: Option<PathBuf>,
 }
 
 /// A static user: the image's users never depend on what else is installed.
@@ -235,8 +199,8 @@ pub struct UpdateDefaults {
     pub server: String,
     /// `reboot` or `off`.
     pub reboot_strategy: String,
-    /// Public key that payloads must be signed with, beside the recipe; composing may give another.
-    pub payload_key: Option<PathBuf>,
+    /// Public key that payloads must be signed with (PEM); composing may give another.
+    pub payload_key_pem: Option<String>,
 }
 
 /// What composing starts from: one target of a recipe, with the choices a release adds.
