@@ -1,1 +1,32 @@
 //! Boots images in virtual machines and judges what they say.
+//!
+//! Nothing test-only is in an image: the way in is put there from outside, by systemd credentials, and is gone with the machine.
+//! Every deadline runs on this machine's clock, because a guest's drifts under emulation.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`access`] | the root shell, keys and files that a guest is given from outside |
+//! | [`transcript`] | the guest shell's protocol, without the connection |
+//! | [`guest`] | a root shell in a running guest: run, wait for |
+//! | [`console`] | what the guest said on its console, and the rules that judge it |
+//! | [`deadline`] | time limits that grow with the accelerator's slowness |
+//! | [`vm`] | a virtual machine with its disk, console and shell |
+//! | [`boot`] | how a boot went |
+
+pub mod access;
+pub mod boot;
+pub mod console;
+pub mod deadline;
+mod error;
+pub mod guest;
+pub mod transcript;
+pub mod vm;
+
+pub use access::Access;
+pub use boot::BootReport;
+pub use console::ConsoleLog;
+pub use deadline::{Deadline, Pace};
+pub use error::VmError;
+pub use guest::Guest;
+pub use transcript::{Answer, BootId};
+pub use vm::{Vm, VmPlan};

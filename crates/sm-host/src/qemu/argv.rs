@@ -78,11 +78,11 @@ fn boot(argv: &mut Argv, machine: &Machine) {
 fn console(argv: &mut Argv, console: &Console) {
     match console {
         Console::Log(path) => {
-            argv.props("-chardev", Props::of("file").is("id", "console").is("path", path));
+            argv.props("-chardev", Props::of("file").is("id", "console").is("path", path).is("append", "on"));
         }
         Console::Terminal(path) => {
             let stdio = Props::of("stdio").is("id", "console").is("mux", "on").is("signal", "off");
-            argv.props("-chardev", stdio.is("logfile", path));
+            argv.props("-chardev", stdio.is("logfile", path).is("logappend", "on"));
             argv.pair("-mon", "chardev=console,mode=readline");
         }
     }
@@ -222,7 +222,7 @@ mod tests {
 -m 2048M
 -drive if=pflash,unit=0,format=raw,readonly=on,file=/fw/code.fd
 -drive if=pflash,unit=1,format=raw,file=/run/vars.fd
--chardev file,id=console,path=/run/console.log
+-chardev file,id=console,path=/run/console.log,append=on
 -serial chardev:console
 -chardev socket,id=monitor,path=/run/monitor.sock,server=on,wait=off
 -mon chardev=monitor,mode=control
@@ -252,7 +252,7 @@ mod tests {
     fn a_terminal_console_is_kept_in_a_file_too() {
         let mut machine = machine(Arch::Amd64, Accelerator::Emulation);
         machine.console = Console::Terminal("/run/console.log".into());
-        let console = "-chardev stdio,id=console,mux=on,signal=off,logfile=/run/console.log";
+        let console = "-chardev stdio,id=console,mux=on,signal=off,logfile=/run/console.log,logappend=on";
         assert!(text(&machine).contains(console));
     }
 

@@ -118,9 +118,9 @@ pub struct GuestPort {
 /// The guest's serial console.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Console {
-    /// Written to a file.
+    /// Appended to a file.
     Log(PathBuf),
-    /// On this process's terminal (Ctrl-A X ends the machine) and written to a file.
+    /// On this process's terminal (Ctrl-A X ends the machine) and appended to a file.
     Terminal(PathBuf),
 }
 
