@@ -146,6 +146,15 @@ impl Event {
     /// Longest reason an agent should send, in bytes; longer ones are cut by [`Event::failure`].
     pub const MAX_REASON_LEN: usize = 4096;
 
+    /// `previous_version` of a host's very first check.
+    pub const NEVER_CHECKED: &str = "0.0.0.0";
+
+    /// Whether this is the "this version runs" that clients send with every check, and no news.
+    pub fn is_routine(&self) -> bool {
+        (self.kind, self.result) == (EventKind::UpdateComplete, EventResult::SuccessReboot)
+            && matches!(self.previous_version.as_deref(), None | Some("" | Event::NEVER_CHECKED))
+    }
+
     /// An event without numbers and words.
     pub const fn new(kind: EventKind, result: EventResult) -> Self {
         Event { kind, result, error_code: None, previous_version: None, reason: None }

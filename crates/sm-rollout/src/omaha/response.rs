@@ -3,6 +3,7 @@
 use std::fmt;
 
 use base64ct::{Base64, Encoding};
+use serde::{Deserialize, Serialize};
 use sm_model::{FileName, Sha256, Version};
 
 use super::{
@@ -67,7 +68,7 @@ pub struct UpdateCheck {
 }
 
 /// A release on offer. The first package is the OS payload.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfferedRelease {
     /// Version of the release.
     pub version: Version,
@@ -80,7 +81,7 @@ pub struct OfferedRelease {
 }
 
 /// One file on offer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfferedPackage {
     /// Its name below every URL.
     pub name: FileName,
