@@ -127,7 +127,7 @@ mod tests {
             ..Event::new(EventKind::UpdateComplete, EventResult::SuccessReboot)
         };
         state.contact.outbox = vec![done.clone()];
-        assert_eq!(app(&state, Ask::Check).events, [done.clone()]);
+        assert_eq!(app(&state, Ask::Check).events, std::slice::from_ref(&done));
         assert!(!done.is_routine());
     }
 
