@@ -250,7 +250,9 @@ impl ReadError {
             ReadError::Truncated { .. } | ReadError::PayloadSize { .. } => {
                 "fetch the payload again: the transfer was cut or the file replaced meanwhile"
             }
-            ReadError::DataDigest { .. } | ReadError::PayloadDigest { .. } | ReadError::TrailingBytes { .. } => {
+            ReadError::DataDigest { .. }
+            | ReadError::PayloadDigest { .. }
+            | ReadError::TrailingBytes { .. } => {
                 "fetch the payload again; if it stays so, the copy on the server was changed: compare it with the release's SHA256SUMS"
             }
             ReadError::Signature(_) => {

@@ -168,7 +168,8 @@ impl Installer {
     where
         F: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let (Stage::Complete, Some(plan), Some(signed_sha256)) = (self.stage, &self.plan, self.signed_sha256) else {
+        let (Stage::Complete, Some(plan), Some(signed_sha256)) = (self.stage, &self.plan, self.signed_sha256)
+        else {
             return Err(self.truncated());
         };
         let payload_sha256 = self.hash.digest();
@@ -179,7 +180,8 @@ impl Installer {
             _ => {}
         }
         let signatures = signatures::parse(&self.collected)?;
-        let evidence = check(&signed_sha256, &signatures).map_err(|error| ReadError::Signature(error.into()))?;
+        let evidence =
+            check(&signed_sha256, &signatures).map_err(|error| ReadError::Signature(error.into()))?;
         Ok(Received { plan: plan.clone(), payload_sha256, signatures, evidence })
     }
 
@@ -205,7 +207,9 @@ impl Installer {
             (Stage::Manifest { len }, _) => Ok(len),
             (Stage::Operation { index }, Some(plan)) => Ok(plan.operations()[index].data_len as usize),
             (Stage::Signatures, Some(plan)) => Ok(plan.signatures_len() as usize),
-            (Stage::Complete, Some(plan)) => Err(ReadError::TrailingBytes { expected_bytes: plan.total_len() }),
+            (Stage::Complete, Some(plan)) => {
+                Err(ReadError::TrailingBytes { expected_bytes: plan.total_len() })
+            }
             _ => Err(ReadError::AlreadyRefused),
         }
     }
@@ -228,14 +232,14 @@ impl Installer {
     }
 
     fn complete_header(&mut self) -> Result<(), ReadError> {
-        self.head = std::mem::take(&mut self.collected);
-        let mut header = [0; HEADER_LEN];
-        header.copy_from_slice(&self.head);
-        let manifest_len = plan::head_len(&header, &self.limits)? as usize - HEADER_LEN;
-        if manifest_len == 0 {
-            return self.take_head(std::mem::take(&mut self.head));
+        let header = std::mem::take(&mut self.collected);
+        let head_len =
+            header.first_chunk().map_or(Ok(0), |header| plan::head_len(header, &self.limits))? as usize;
+        if head_len <= HEADER_LEN {
+            return self.take_head(header);
         }
-        self.stage = Stage::Manifest { len: manifest_len };
+        self.head = header;
+        self.stage = Stage::Manifest { len: head_len - HEADER_LEN };
         Ok(())
     }
 
@@ -243,7 +247,10 @@ impl Installer {
         let plan = Plan::parse(&head, &self.limits)?;
         match self.expected {
             Some(Expected { size_bytes, .. }) if size_bytes != plan.total_len() => {
-                return Err(ReadError::PayloadSize { found_bytes: plan.total_len(), expected_bytes: size_bytes });
+                return Err(ReadError::PayloadSize {
+                    found_bytes: plan.total_len(),
+                    expected_bytes: size_bytes,
+                });
             }
             _ => {}
         }
@@ -299,7 +306,11 @@ impl Installer {
 fn apply(operation: &Operation, data: &[u8], target: &mut dyn Target) -> Result<(), ReadError> {
     let found = digest(data);
     if found != operation.data_sha256 {
-        return Err(ReadError::DataDigest { operation: operation.name, found, expected: operation.data_sha256 });
+        return Err(ReadError::DataDigest {
+            operation: operation.name,
+            found,
+            expected: operation.data_sha256,
+        });
     }
     let part = operation.name.part;
     if part == Part::Skipped {

@@ -21,14 +21,23 @@ pub struct Midstate {
 
 /// A text that is no midstate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a SHA-256 midstate: expected `STATE:LENGTH:REST`, 64 digits, a number and {BLOCK_LEN} bytes at most")]
+#[error(
+    "not a SHA-256 midstate: expected `STATE:LENGTH:REST`, 64 digits, a number and {BLOCK_LEN} bytes at most"
+)]
 pub struct InvalidMidstate;
 
 impl Midstate {
     /// The state before the first byte (FIPS 180-4 §5.3.3).
     pub fn new() -> Self {
         let state = [
-            0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
+            0x6a09_e667,
+            0xbb67_ae85,
+            0x3c6e_f372,
+            0xa54f_f53a,
+            0x510e_527f,
+            0x9b05_688c,
+            0x1f83_d9ab,
+            0x5be0_cd19,
         ];
         Midstate { state, n_bytes: 0, rest: Vec::new() }
     }
@@ -124,10 +133,13 @@ fn parse(text: &str) -> Option<Midstate> {
 
 fn hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
-    if text.len() > 2 * BLOCK_LEN || text.len() % 2 != 0 {
+    if text.len() > 2 * BLOCK_LEN || !text.len().is_multiple_of(2) {
         return None;
     }
-    text.as_bytes().chunks_exact(2).map(|pair| u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok()).collect()
+    text.as_bytes()
+        .chunks_exact(2)
+        .map(|pair| u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok())
+        .collect()
 }
 
 impl serde::Serialize for Midstate {
@@ -181,7 +193,8 @@ mod tests {
     #[test]
     fn a_rest_that_contradicts_the_length_is_refused() {
         let zeros = "0".repeat(64);
-        for text in [format!("{zeros}:1:"), format!("{zeros}:64:00"), format!("{zeros}::"), "0:0:".to_owned()] {
+        for text in [format!("{zeros}:1:"), format!("{zeros}:64:00"), format!("{zeros}::"), "0:0:".to_owned()]
+        {
             assert_eq!(text.parse::<Midstate>(), Err(InvalidMidstate), "{text}");
         }
     }

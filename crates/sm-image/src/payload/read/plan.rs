@@ -101,9 +101,9 @@ impl Plan {
     /// # Errors
     /// When it is no head of a signed full payload within `limits`.
     pub fn parse(head: &[u8], limits: &Limits) -> Result<Plan, ReadError> {
-        let cut = |inside| ReadError::Truncated { found_bytes: head.len() as u64, inside, expected_bytes: None };
-        let (header, manifest) =
-            head.split_first_chunk().ok_or_else(|| cut(super::Structure::Header))?;
+        let cut =
+            |inside| ReadError::Truncated { found_bytes: head.len() as u64, inside, expected_bytes: None };
+        let (header, manifest) = head.split_first_chunk().ok_or_else(|| cut(super::Structure::Header))?;
         let expected_len = head_len(header, limits)?;
         if (head.len() as u64) < expected_len {
             return Err(cut(super::Structure::Manifest));
@@ -168,7 +168,11 @@ pub(super) fn head_len(header: &[u8; HEADER_LEN], limits: &Limits) -> Result<u64
 }
 
 fn at_most(what: &'static str, found_bytes: u64, limit_bytes: u64) -> Result<(), ReadError> {
-    if found_bytes > limit_bytes { Err(ReadError::TooLarge { what, found_bytes, limit_bytes }) } else { Ok(()) }
+    if found_bytes > limit_bytes {
+        Err(ReadError::TooLarge { what, found_bytes, limit_bytes })
+    } else {
+        Ok(())
+    }
 }
 
 fn check(raw: RawManifest, head_len: u64, limits: &Limits) -> Result<Plan, ReadError> {
@@ -198,6 +202,9 @@ fn check(raw: RawManifest, head_len: u64, limits: &Limits) -> Result<Plan, ReadE
         return Err(ReadError::SignaturesOffset { found: signatures_offset, expected: checker.data_end });
     }
     at_most("signatures", signatures_len, limits.max_signatures_bytes)?;
+    if signatures_len == 0 {
+        return Err(ReadError::Unsigned);
+    }
     Ok(Plan {
         operations: checker.operations,
         partition: raw.partition,
@@ -226,20 +233,31 @@ impl Checker {
             filled += u64::from(target_len);
         }
         if filled != content.size_bytes {
-            return Err(ReadError::NotFilled { part, found_bytes: filled, expected_bytes: content.size_bytes });
+            return Err(ReadError::NotFilled {
+                part,
+                found_bytes: filled,
+                expected_bytes: content.size_bytes,
+            });
         }
         Ok(())
     }
 
     fn skip(&mut self, operations: Vec<RawOperation>) -> Result<(), ReadError> {
-        operations.into_iter().enumerate().try_for_each(|(index, raw)| {
-            self.push(OperationName { part: Part::Skipped, index }, &raw, 0, 0)
-        })
+        operations
+            .into_iter()
+            .enumerate()
+            .try_for_each(|(index, raw)| self.push(OperationName { part: Part::Skipped, index }, &raw, 0, 0))
     }
 
     /// Bytes that an operation writes. The last one's range may go beyond the end of the target: delta_generator
     /// writes 256 blocks even for a shorter last chunk, and only the chunk's own bytes count.
-    fn target_len(&self, name: OperationName, raw: &RawOperation, filled: u64, size: u64) -> Result<u32, ReadError> {
+    fn target_len(
+        &self,
+        name: OperationName,
+        raw: &RawOperation,
+        filled: u64,
+        size: u64,
+    ) -> Result<u32, ReadError> {
         if raw.n_dst_extents != 1 {
             return Err(ReadError::ExtentCount { operation: name, found: raw.n_dst_extents });
         }
@@ -268,7 +286,11 @@ impl Checker {
         let kind = kind(name, raw)?;
         let data_len = u64::from(raw.data_len);
         if data_len == 0 || data_len > self.max_len.into() {
-            return Err(ReadError::DataLength { operation: name, found_bytes: data_len, limit_bytes: self.max_len });
+            return Err(ReadError::DataLength {
+                operation: name,
+                found_bytes: data_len,
+                limit_bytes: self.max_len,
+            });
         }
         if u64::from(raw.data_offset) != self.data_end {
             return Err(ReadError::DataOffset {
