@@ -6,11 +6,27 @@
 //! | module | what it knows |
 //! |---|---|
 //! | [`names`], [`request`] | what to resolve, and from which suites |
+//! | [`version`], [`relation`] | the order of versions, and dependencies bounded by it |
+//! | [`control`] | stanzas and fields |
+//! | [`signature`], [`release`], [`verified`] | who signed a suite, what it says, and the evidence that it may be relied on |
+//! | [`packages`] | the packages of an index |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod control;
 pub mod names;
+pub mod packages;
+pub mod relation;
+pub mod release;
 pub mod request;
+pub mod signature;
+pub mod verified;
+pub mod version;
+
+mod signing_key;
 
 pub use names::{ComponentName, MirrorName, SuiteName};
+pub use packages::Package;
 pub use request::{Pin, Request, SuiteRef};
+pub use signature::{Keyring, SignatureReport};
+pub use verified::VerifiedRelease;

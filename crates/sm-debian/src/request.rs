@@ -19,8 +19,10 @@ pub struct Request {
     pub suites: Vec<SuiteRef>,
     /// Packages wanted in the set. Their dependencies follow by themselves; recommendations do not.
     pub wanted: BTreeSet<PackageName>,
-    /// Packages that never enter the set and are assumed present, at any version, with all they provide.
+    /// Packages that never enter the set: whatever needs one of them cannot enter either.
     pub excluded: BTreeSet<PackageName>,
+    /// Packages taken as present, at any version and with all they provide, without being in the set.
+    pub assumed: BTreeSet<PackageName>,
     /// Packages held to one version, or to the versions of one suite.
     pub pins: BTreeMap<PackageName, Pin>,
 }
@@ -63,6 +65,7 @@ impl fmt::Display for Request {
         }
         self.wanted.iter().try_for_each(|name| writeln!(f, "want {name}"))?;
         self.excluded.iter().try_for_each(|name| writeln!(f, "exclude {name}"))?;
+        self.assumed.iter().try_for_each(|name| writeln!(f, "assume {name}"))?;
         self.pins.iter().try_for_each(|(name, pin)| writeln!(f, "pin {name} {pin}"))
     }
 }
@@ -89,7 +92,8 @@ mod tests {
                 components: vec!["main".parse().unwrap(), "contrib".parse().unwrap()],
             }],
             wanted: ["systemd", "bash"].map(|name| name.parse().unwrap()).into(),
-            excluded: ["dpkg"].map(|name| name.parse().unwrap()).into(),
+            excluded: ["perl"].map(|name| name.parse().unwrap()).into(),
+            assumed: ["dpkg"].map(|name| name.parse().unwrap()).into(),
             pins: [("bash".parse().unwrap(), Pin::Suite("trixie".parse().unwrap()))].into(),
         }
     }
@@ -99,18 +103,19 @@ mod tests {
         assert_eq!(
             request().to_string(),
             "stationmaster package request 1\narch amd64\nsuite debian trixie main contrib\n\
-             want bash\nwant systemd\nexclude dpkg\npin bash suite trixie\n"
+             want bash\nwant systemd\nexclude perl\nassume dpkg\npin bash suite trixie\n"
         );
     }
 
     #[test]
     fn every_field_changes_the_digest() {
-        let mut changed = vec![request(); 5];
+        let mut changed = vec![request(); 6];
         changed[0].arch = Arch::Arm64;
         changed[1].suites[0].components.pop();
         changed[2].wanted.pop_first();
         changed[3].excluded.clear();
-        changed[4].pins.clear();
+        changed[4].assumed.clear();
+        changed[5].pins.clear();
         for other in changed {
             assert_ne!(request().digest(), other.digest(), "{other}");
         }
