@@ -3,5 +3,12 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`recipe`] | what an operating system is made of: TOML text → checked recipe → plan |
+//! | [`unpack`] | packages → [`tree`], in parallel, running nothing |
+//! | `fixups` | what maintainer scripts would have done, as declared |
+//! | [`image`] | tree → disk image, kernel image, root hash |
 
+mod fixups;
+pub mod image;
 pub mod recipe;
+pub mod tree;
+pub mod unpack;
