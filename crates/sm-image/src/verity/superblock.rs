@@ -81,6 +81,16 @@ impl Superblock {
         }
     }
 
+    /// Parameters of the tree over a /usr image, which follow from the image alone: its SHA-256 is the salt, and names the
+    /// tree. Hosts recompute trees instead of downloading them; changing this breaks every update.
+    ///
+    /// # Errors
+    /// When the image is no whole number of blocks.
+    pub fn of_image(image_bytes: u64, image_sha256: &sm_model::Sha256) -> Result<Self, Error> {
+        let digest = image_sha256.as_bytes();
+        Superblock::new(image_bytes, digest, Guid::derived(crate::bytes::array(digest, 0)))
+    }
+
     /// Identity of the tree.
     pub fn uuid(&self) -> Guid {
         self.uuid

@@ -188,3 +188,12 @@ fn data_is_read_in_bounded_pieces() {
     root_hash(&mut zeros, &superblock(5000)).unwrap();
     assert_eq!(zeros.largest, CHUNK_BLOCKS * BLOCK_BYTES);
 }
+
+#[test]
+fn the_parameters_that_hosts_recompute_follow_from_the_image_alone() {
+    let digest = sm_model::Sha256([0xff; 32]);
+    let superblock = Superblock::of_image(8192, &digest).unwrap();
+    assert_eq!(superblock.salt(), digest.as_bytes());
+    assert_eq!(superblock.uuid().to_string(), "ffffffff-ffff-8fff-bfff-ffffffffffff");
+    assert_eq!(superblock.n_data_blocks(), 2);
+}
