@@ -136,8 +136,8 @@ pub struct Instance {
     pub status: InstanceStatus,
     /// Version it was last offered.
     pub last_offered: Option<Version>,
-    /// Version that it tried and came back from. It is not offered to this host again.
-    pub fell_back_from: Option<Version>,
+    /// Versions that it tried and came back from, oldest first. They are not offered to this host again.
+    pub fell_back_from: Vec<Version>,
     /// Error code of the last failure, as sent.
     pub error_code: Option<i64>,
     /// The host's own words on the last failure.

@@ -12,6 +12,9 @@ const CODE_FELL_BACK: i64 = 44;
 /// update_engine adds flags (resumed, test server, developer mode, …) to its codes in bits 28 to 31.
 const CODE_WITHOUT_FLAGS: i64 = 0x0fff_ffff;
 
+/// Versions remembered as fallen back from, per host: more than ever are on offer to one group at a time.
+const MAX_BLAMED: usize = 16;
+
 /// The instance after `entry`; `None` where an entry other than `Seen` tells of a host never seen.
 pub fn fold(instance: Option<Instance>, entry: &Entry) -> Option<Instance> {
     match (instance, entry) {
@@ -33,7 +36,7 @@ pub fn first_seen(received: Timestamp, machine_id: &MachineId, host: &HostFacts)
         changed: received,
         status: InstanceStatus::Idle,
         last_offered: None,
-        fell_back_from: None,
+        fell_back_from: Vec::new(),
         error_code: None,
         reason: None,
     }
@@ -75,6 +78,8 @@ fn hear(instance: &mut Instance, report: &Report) {
 }
 
 fn updated(instance: &mut Instance) {
+    let running = instance.last_offered;
+    instance.fell_back_from.retain(|version| Some(*version) != running);
     instance.status = InstanceStatus::Updated;
     instance.error_code = None;
     instance.reason = None;
@@ -86,8 +91,16 @@ fn failed(instance: &mut Instance, report: &Report) {
     instance.status = InstanceStatus::Failed;
     if is_fall_back(report) {
         instance.status = InstanceStatus::FellBack;
-        instance.fell_back_from = abandoned(instance, report).or(instance.fell_back_from);
+        blame(instance, abandoned(instance, report));
     }
+}
+
+fn blame(instance: &mut Instance, version: Option<Version>) {
+    let Some(version) = version else { return };
+    instance.fell_back_from.retain(|known| *known != version);
+    instance.fell_back_from.push(version);
+    let n_forgotten = instance.fell_back_from.len().saturating_sub(MAX_BLAMED);
+    instance.fell_back_from.drain(..n_forgotten);
 }
 
 /// Whether the report says that the host tried a new version and came back to the old one.
@@ -190,7 +203,7 @@ mod tests {
         for code in [44, 44 + (1 << 28), 44 - (1 << 31)] {
             let instance = after(&[seen("4900.2.0"), offered(B), event("4900.2.0", 3, 0, Some(code), None)]);
             assert_eq!(instance.status, InstanceStatus::FellBack);
-            assert_eq!(instance.fell_back_from, B.parse().ok());
+            assert_eq!(instance.fell_back_from, [B.parse().unwrap()]);
             assert_eq!((instance.error_code, instance.reason.as_deref()), (Some(code), Some("why")));
         }
     }
@@ -199,7 +212,7 @@ mod tests {
     fn a_failed_download_is_no_fall_back_and_the_next_success_clears_it() {
         let failed = [seen("4900.2.0"), offered(B), event("4900.2.0", 3, 0, Some(268_435_465), None)];
         let instance = after(&failed);
-        assert_eq!((instance.status, instance.fell_back_from), (InstanceStatus::Failed, None));
+        assert_eq!((instance.status, instance.fell_back_from), (InstanceStatus::Failed, vec![]));
         let instance = after(&[&failed[..], &[event(B, 3, 2, None, Some("4900.2.0"))]].concat());
         assert_eq!(
             (instance.status, instance.error_code, instance.reason),
@@ -210,7 +223,20 @@ mod tests {
     #[test]
     fn a_fall_back_report_from_the_offered_version_itself_blames_nothing() {
         let instance = after(&[seen(B), offered(B), event(B, 3, 0, Some(44), None)]);
-        assert_eq!(instance.fell_back_from, None);
+        assert_eq!(instance.fell_back_from, []);
+    }
+
+    #[test]
+    fn blame_is_kept_over_versions_bounded_and_lifted_by_success() {
+        let mut story = vec![seen("4900.2.0")];
+        for major in 4901..4921 {
+            story.push(offered(&format!("{major}.2.0")));
+            story.push(event("4900.2.0", 3, 0, Some(44), None));
+        }
+        let blamed = after(&story).fell_back_from;
+        assert_eq!((blamed.len(), blamed[15].major), (MAX_BLAMED, 4920));
+        story.extend([offered("4920.2.0"), event("4920.2.0", 3, 2, None, Some("4900.2.0"))]);
+        assert_eq!(after(&story).fell_back_from, blamed[..15]);
     }
 
     #[test]

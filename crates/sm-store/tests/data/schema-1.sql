@@ -12,7 +12,7 @@ CREATE TABLE instance (
     status     TEXT NOT NULL,
     document   TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "instance" VALUES('0123456789abcdef0123456789abcdef','stable','4900.2.0','fell-back','{"machine_id":"0123456789abcdef0123456789abcdef","host":{"group":"stable","board":"amd64-usr","version":"4900.2.0","alias":"box","oem":"qemu","first_version":"4900.2.0","boot_id":"{b191}"},"first_seen":"2026-07-25T17:20:00Z","changed":"2026-07-25T17:30:00Z","status":"fell-back","last_offered":"4901.2.0","fell_back_from":"4901.2.0","error_code":44,"reason":"boxcar-health.service failed"}');
+INSERT INTO "instance" VALUES('0123456789abcdef0123456789abcdef','stable','4900.2.0','fell-back','{"machine_id":"0123456789abcdef0123456789abcdef","host":{"group":"stable","board":"amd64-usr","version":"4900.2.0","alias":"box","oem":"qemu","first_version":"4900.2.0","boot_id":"{b191}"},"first_seen":"2026-07-25T17:20:00Z","changed":"2026-07-25T17:30:00Z","status":"fell-back","last_offered":"4901.2.0","fell_back_from":["4901.2.0"],"error_code":44,"reason":"boxcar-health.service failed"}');
 CREATE TABLE report (
     seq        INTEGER PRIMARY KEY,
     received   INTEGER NOT NULL,

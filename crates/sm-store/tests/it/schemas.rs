@@ -43,7 +43,7 @@ fn every_older_database_opens_and_keeps_its_fleet() {
         let views = Store::views(&path).unwrap();
         let instance = views.instance(&id("0123456789abcdef0123456789abcdef")).unwrap().unwrap().instance;
         assert_eq!(instance.status, InstanceStatus::FellBack, "{}", sample.display());
-        assert_eq!(instance.fell_back_from, "4901.2.0".parse().ok());
+        assert_eq!(instance.fell_back_from, [crate::fleet::version("4901.2.0")]);
         assert_eq!(views.log(&LogFilter { limit: 100, ..LogFilter::default() }).unwrap().len(), 6);
 
         store.rebuild().unwrap();
