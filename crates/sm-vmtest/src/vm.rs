@@ -241,9 +241,9 @@ fn guest_socket(sockets: &Path) -> PathBuf {
 
 /// Makes the files of the machine's directory, and the machine as a value.
 fn prepare(host: &VmHost<'_>, plan: &VmPlan, sockets: &Path) -> Result<Machine, VmError> {
-    create_dir_all(&plan.dir)?;
-    let [disk, variables, log] =
-        ["disk.qcow2", "firmware-variables.fd", "console.log"].map(|f| plan.dir.join(f));
+    let dir = std::path::absolute(&plan.dir).map_err(FileError::io("find", &plan.dir))?;
+    create_dir_all(&dir)?;
+    let [disk, variables, log] = ["disk.qcow2", "firmware-variables.fd", "console.log"].map(|f| dir.join(f));
     let firmware = host.programs.firmware(plan.arch)?;
     if plan.start == Start::Fresh || !disk.exists() {
         remove_if_there(&log)?;
@@ -268,7 +268,7 @@ fn prepare(host: &VmHost<'_>, plan: &VmPlan, sockets: &Path) -> Result<Machine, 
             Screen::Terminal => Console::Terminal(log),
         },
         monitor: sockets.join("monitor.sock"),
-        messages: plan.dir.join("qemu.log"),
+        messages: dir.join("qemu.log"),
     })
 }
 

@@ -38,7 +38,7 @@ impl fmt::Display for Accelerator {
 /// How long the trial guest may take. Where KVM works it needs a fraction of a second.
 const TRIAL: Duration = Duration::from_secs(5);
 /// What the trial guest writes.
-const ANSWER: &[u8] = b"SM";
+const ANSWER: &[u8] = b"guest runs";
 
 impl Accelerator {
     /// The fastest accelerator that runs a `guest` on this machine.
@@ -118,7 +118,10 @@ fn trial_program(arch: Arch) -> Vec<u8> {
     }
 }
 
-/// A PC boot sector: 16-bit code at the start, the boot signature in its last two bytes.
+/// The firmware reads from no disk that is smaller than a cylinder.
+const SMALLEST_DISK_BYTES: usize = 1 << 20;
+
+/// A disk with a PC boot sector: 16-bit code at the start, the boot signature in its last two bytes.
 fn boot_sector() -> Vec<u8> {
     let mut code = vec![0xba, 0xf8, 0x03]; // mov dx, 0x3f8
     for &byte in ANSWER {
@@ -127,6 +130,7 @@ fn boot_sector() -> Vec<u8> {
     code.extend([0xfa, 0xf4, 0xeb, 0xfd]); // cli; hlt; jmp to hlt
     code.resize(510, 0);
     code.extend([0x55, 0xaa]);
+    code.resize(SMALLEST_DISK_BYTES, 0);
     code
 }
 
@@ -145,11 +149,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_trial_of_a_pc_is_one_bootable_sector() {
-        let sector = boot_sector();
-        assert_eq!(sector.len(), 512);
-        assert_eq!(sector[..9], [0xba, 0xf8, 0x03, 0xb0, b'S', 0xee, 0xb0, b'M', 0xee]);
-        assert_eq!(sector[510..], [0x55, 0xaa]);
+    fn the_trial_of_a_pc_is_a_bootable_sector_that_speaks() {
+        let disk = boot_sector();
+        assert_eq!(disk[..9], [0xba, 0xf8, 0x03, 0xb0, b'g', 0xee, 0xb0, b'u', 0xee]);
+        assert_eq!(disk[510..512], [0x55, 0xaa]);
+    }
+
+    #[test]
+    fn the_trial_of_an_arm_machine_ends_in_a_loop() {
+        let image = arm_image();
+        assert_eq!(image.len(), 4 * (3 + 2 * ANSWER.len()));
+        assert_eq!(image[image.len() - 4..], 0x17ff_ffff_u32.to_le_bytes());
     }
 
     #[test]
@@ -157,9 +167,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("console.log");
         assert!(!heard(&log).unwrap());
-        fs::write(&log, b"KVM internal error. S M").unwrap();
+        fs::write(&log, b"KVM internal error while the guest ran").unwrap();
         assert!(!heard(&log).unwrap());
-        fs::write(&log, b"\x1b[2JBooting\r\nSM").unwrap();
+        fs::write(&log, b"\x1b[2JBooting\r\nguest runs").unwrap();
         assert!(heard(&log).unwrap());
     }
 }

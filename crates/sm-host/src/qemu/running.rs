@@ -16,6 +16,8 @@ use crate::{
 
 /// How long QEMU may take from its start to listening on its sockets.
 const START: Duration = Duration::from_secs(20);
+/// Pause between two presses of the power button.
+const PRESS: Duration = Duration::from_secs(5);
 /// How often is looked whether something has happened.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -30,12 +32,16 @@ pub struct RunningMachine {
 impl RunningMachine {
     /// Starts `machine` and returns once its control connection answers.
     ///
-    /// The machine ends when the calling thread does.
+    /// The machine ends when the calling thread does. All of its paths must be absolute: QEMU runs in the directory of its
+    /// messages, where it may leave a core file.
     ///
     /// # Errors
     /// When QEMU is missing or does not start the machine.
     pub fn launch(runner: &dyn Runner, programs: &Programs, machine: &Machine) -> Result<Self, QemuError> {
         let mut invocation = programs.emulator(machine.arch)?.args(arguments(machine));
+        if let Some(dir) = machine.messages.parent() {
+            invocation = invocation.cwd(dir);
+        }
         let messages =
             fs::File::create(&machine.messages).map_err(FileError::io("create", &machine.messages))?;
         let stdout = match machine.console {
@@ -47,7 +53,11 @@ impl RunningMachine {
         };
         let mut qemu = runner.spawn(&invocation, stdout, Stdio::from(messages))?;
         let stream = connect(&mut qemu, &machine.monitor, &machine.messages)?;
-        let monitor = Monitor::greet(stream)?;
+        let monitor = match Monitor::greet(stream) {
+            Ok(monitor) => monitor,
+            // A machine that cannot run often ends QEMU just then, and how it ended tells more than the broken connection.
+            Err(error) => return Err(ending(&mut qemu, &machine.messages).unwrap_or(error)),
+        };
         Ok(RunningMachine { qemu, monitor, messages: machine.messages.clone() })
     }
 
@@ -77,20 +87,26 @@ impl RunningMachine {
         }
     }
 
-    /// Presses the power button and waits until the guest has powered down.
+    /// Presses the power button until the guest has powered down; a guest that still boots does not feel it.
     ///
     /// # Errors
     /// When the machine still runs after `limit`.
     pub fn power_down(&mut self, limit: Duration) -> Result<(), QemuError> {
-        self.monitor.execute("system_powerdown")?;
         let deadline = Instant::now() + limit;
-        while self.is_running() {
-            if Instant::now() >= deadline {
+        loop {
+            let pressed = self.monitor.execute("system_powerdown");
+            let next_press = (Instant::now() + PRESS).min(deadline);
+            while Instant::now() < next_press {
+                if !self.is_running() {
+                    return Ok(());
+                }
+                std::thread::sleep(POLL);
+            }
+            pressed?;
+            if next_press == deadline {
                 return Err(QemuError::StillRunning(limit));
             }
-            std::thread::sleep(POLL);
         }
-        Ok(())
     }
 
     /// Ends the machine between two instructions, as a power cut does.
@@ -133,6 +149,19 @@ fn connect(qemu: &mut Running, socket: &Path, messages: &Path) -> Result<UnixStr
         }
         std::thread::sleep(POLL);
     }
+}
+
+/// How QEMU ended, if it is just about to.
+fn ending(qemu: &mut Running, messages: &Path) -> Option<QemuError> {
+    const DYING: Duration = Duration::from_secs(2);
+    let deadline = Instant::now() + DYING;
+    while Instant::now() < deadline {
+        if let Ok(Some(status)) = qemu.try_wait() {
+            return Some(ended(&status.to_string(), messages));
+        }
+        std::thread::sleep(POLL);
+    }
+    None
 }
 
 fn ended(status: &str, messages: &Path) -> QemuError {
