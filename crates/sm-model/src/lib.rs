@@ -13,6 +13,7 @@
 //! | [`package`], [`lock`] | distribution packages and the pinned set an image is made of |
 //! | [`manifest`] | the signed-over description of one release for one board |
 //! | [`report`] | what hosts tell the update server |
+//! | [`test_report`] | every attempt of every test at one image |
 //! | [`exit`] | process exit codes, which are part of the interface |
 //! | [`time`] | instants in whole seconds |
 #![forbid(unsafe_code)]
@@ -29,6 +30,7 @@ pub mod machine;
 pub mod manifest;
 pub mod package;
 pub mod report;
+pub mod test_report;
 pub mod time;
 pub mod version;
 

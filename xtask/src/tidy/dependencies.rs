@@ -12,11 +12,12 @@ use super::Problem;
 use crate::cargo::root;
 
 /// Crate, and the workspace crates it may use.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("sm-model", &[]),
     ("sm-debian", &["sm-model"]),
     ("sm-image", &["sm-model"]),
     ("sm-trust", &["sm-model"]),
+    ("sm-release", &["sm-model"]),
     ("sm-rollout", &["sm-model", "sm-trust"]),
     ("sm-host", &["sm-model"]),
     ("sm-store", &["sm-model"]),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use super::Problem;
 use crate::cargo::{program, root};
 
-const CORE: [&str; 5] = ["sm-model", "sm-debian", "sm-image", "sm-trust", "sm-rollout"];
+const CORE: [&str; 6] = ["sm-model", "sm-debian", "sm-image", "sm-trust", "sm-release", "sm-rollout"];
 
 /// Lines of a file before its tests at most.
 const MAX_PRODUCT_LINES: usize = 600;

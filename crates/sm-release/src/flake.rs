@@ -1,0 +1,133 @@
+//! How often a test fails: a share with an interval, because few runs say little. Never a bare percentage.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sm_model::test_report::{Attempt, AttemptOutcome};
+
+/// A share of failures with its 95 % interval, in basis points (1 bp = 0.01 %).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureRate {
+    /// Attempts with a result.
+    pub n_runs: u32,
+    /// Of these, failures and time-outs.
+    pub n_failed: u32,
+    /// Lower end of the interval.
+    pub low_bp: u16,
+    /// Upper end of the interval.
+    pub high_bp: u16,
+}
+
+impl FailureRate {
+    /// From counts, by Wilson's score interval (Wilson 1927; Brown, Cai, DasGupta 2001, section 3.1.1), which stays honest
+    /// for few runs and for none that failed.
+    pub fn from_counts(n_failed: u32, n_runs: u32) -> FailureRate {
+        let (low, high) =
+            if n_runs == 0 { (0.0, 1.0) } else { wilson(f64::from(n_failed.min(n_runs)), f64::from(n_runs)) };
+        FailureRate {
+            n_runs,
+            n_failed: n_failed.min(n_runs),
+            low_bp: basis_points(low.max(0.0)),
+            high_bp: basis_points(high.min(1.0)),
+        }
+    }
+
+    /// From attempts: errors, skips and cancelled ones say nothing about the test and do not count.
+    pub fn of<'a>(attempts: impl IntoIterator<Item = &'a Attempt>) -> FailureRate {
+        let mut counts = (0, 0);
+        for attempt in attempts {
+            match attempt.outcome {
+                AttemptOutcome::Pass => counts.1 += 1,
+                AttemptOutcome::Fail | AttemptOutcome::Timeout => counts = (counts.0 + 1, counts.1 + 1),
+                _ => {}
+            }
+        }
+        FailureRate::from_counts(counts.0, counts.1)
+    }
+
+    /// Whether the interval holds this true rate.
+    pub const fn covers_bp(&self, rate_bp: u16) -> bool {
+        self.low_bp <= rate_bp && rate_bp <= self.high_bp
+    }
+}
+
+/// Standard normal quantile for 95 %, two-sided.
+const Z: f64 = 1.959_963_984_540_054;
+
+fn wilson(n_failed: f64, n_runs: f64) -> (f64, f64) {
+    let share = n_failed / n_runs;
+    let z2 = Z * Z;
+    let centre = share + z2 / (2.0 * n_runs);
+    let half = Z * (share * (1.0 - share) / n_runs + z2 / (4.0 * n_runs * n_runs)).sqrt();
+    let scale = 1.0 + z2 / n_runs;
+    ((centre - half) / scale, (centre + half) / scale)
+}
+
+fn basis_points(share: f64) -> u16 {
+    // In range: shares are within 0 and 1.
+    (share * 10_000.0).round() as u16
+}
+
+/// `1 of 20 failed (0.9 to 23.6 %)`.
+impl fmt::Display for FailureRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.n_runs == 0 {
+            return f.write_str("never run");
+        }
+        let (low, high) = (percent(self.low_bp), percent(self.high_bp));
+        write!(f, "{} of {} failed ({low} to {high} %)", self.n_failed, self.n_runs)
+    }
+}
+
+/// Basis points as a percentage with one decimal, rounded half up.
+fn percent(bp: u16) -> String {
+    let tenths = (bp + 5) / 10;
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+/// The course of results, oldest first, in one character each: `▁` passed, `█` failed, `·` could not be carried out.
+pub fn sparkline<'a>(attempts: impl IntoIterator<Item = &'a Attempt>) -> String {
+    let mark = |attempt: &Attempt| match attempt.outcome {
+        AttemptOutcome::Pass => '▁',
+        AttemptOutcome::Fail | AttemptOutcome::Timeout => '█',
+        _ => '·',
+    };
+    attempts.into_iter().map(mark).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn few_runs_give_wide_intervals() {
+        assert_eq!(FailureRate::from_counts(1, 20).to_string(), "1 of 20 failed (0.9 to 23.6 %)");
+        assert_eq!(FailureRate::from_counts(3, 100).to_string(), "3 of 100 failed (1.0 to 8.5 %)");
+        assert_eq!(FailureRate::from_counts(0, 0).to_string(), "never run");
+    }
+
+    #[test]
+    fn no_failures_do_not_prove_that_there_are_none() {
+        let rate = FailureRate::from_counts(0, 50);
+        assert_eq!(rate.low_bp, 0);
+        assert!(rate.covers_bp(500), "{rate}");
+    }
+
+    proptest! {
+        #[test]
+        fn the_interval_holds_the_observed_share(n_runs in 1..5000_u32, failed in 0.0..=1.0_f64) {
+            let n_failed = (f64::from(n_runs) * failed) as u32;
+            let rate = FailureRate::from_counts(n_failed, n_runs);
+            let observed_bp = u16::try_from(u64::from(n_failed) * 10_000 / u64::from(n_runs)).unwrap();
+            prop_assert!(rate.low_bp <= observed_bp + 1 && observed_bp <= rate.high_bp, "{rate:?} {observed_bp}");
+        }
+
+        #[test]
+        fn more_of_the_same_evidence_narrows_the_interval(n_failed in 0..50_u32, n_passed in 1..50_u32) {
+            let once = FailureRate::from_counts(n_failed, n_failed + n_passed);
+            let tenfold = FailureRate::from_counts(10 * n_failed, 10 * (n_failed + n_passed));
+            prop_assert!(tenfold.high_bp - tenfold.low_bp < once.high_bp - once.low_bp);
+        }
+    }
+}
