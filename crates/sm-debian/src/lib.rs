@@ -10,23 +10,29 @@
 //! | [`control`] | stanzas and fields |
 //! | [`signature`], [`release`], [`verified`] | who signed a suite, what it says, and the evidence that it may be relied on |
 //! | [`packages`] | the packages of an index |
+//! | [`resolve`] | the one set of packages that answers a request, or why there is none |
+//! | [`lock`] | the answer as a lock, and what differs between two |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
 pub mod control;
+pub mod lock;
 pub mod names;
 pub mod packages;
 pub mod relation;
 pub mod release;
 pub mod request;
+pub mod resolve;
 pub mod signature;
 pub mod verified;
 pub mod version;
 
 mod signing_key;
 
+pub use lock::{ChangeKind, LockDiff, PackageChange};
 pub use names::{ComponentName, MirrorName, SuiteName};
 pub use packages::Package;
 pub use request::{Pin, Request, SuiteRef};
+pub use resolve::{Chosen, Unresolvable, resolve};
 pub use signature::{Keyring, SignatureReport};
 pub use verified::VerifiedRelease;

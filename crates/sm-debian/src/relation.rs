@@ -39,6 +39,11 @@ pub enum Qualifier {
 }
 
 impl Atom {
+    /// Any version of a package of this name.
+    pub fn of_name(name: &PackageName) -> Self {
+        Atom { name: name.clone(), qualifier: Qualifier::Native, bound: None }
+    }
+
     /// Whether a real package of this version lies within the bound.
     pub fn admits(&self, version: &PackageVersion) -> bool {
         self.bound.as_ref().is_none_or(|(relation, wanted)| relation.admits(version, wanted))
