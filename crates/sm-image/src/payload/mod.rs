@@ -31,3 +31,6 @@ pub const VERSION: u64 = 1;
 pub const HEADER_LEN: usize = 20;
 /// The unit in which extents count. Every known generator and client uses 4096.
 pub const BLOCK_LEN: u64 = 4096;
+
+#[cfg(test)]
+mod tests;

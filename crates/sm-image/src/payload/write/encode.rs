@@ -6,31 +6,31 @@ use crate::payload::schema::{signature, signatures as schema};
 /// A message under construction. Fields go out in the order of the calls: keep them in rising number, as every
 /// protobuf library serialises, so that the same content always has the same bytes.
 #[derive(Debug, Default)]
-pub(super) struct Message(Vec<u8>);
+pub(in crate::payload) struct Message(Vec<u8>);
 
 impl Message {
-    pub(super) fn number(mut self, field: u32, value: u64) -> Self {
+    pub(in crate::payload) fn number(mut self, field: u32, value: u64) -> Self {
         self.varint(u64::from(field) << 3);
         self.varint(value);
         self
     }
 
-    pub(super) fn bytes(mut self, field: u32, value: &[u8]) -> Self {
+    pub(in crate::payload) fn bytes(mut self, field: u32, value: &[u8]) -> Self {
         self.varint(u64::from(field) << 3 | 2);
         self.varint(value.len() as u64);
         self.0.extend_from_slice(value);
         self
     }
 
-    pub(super) fn message(self, field: u32, value: Message) -> Self {
+    pub(in crate::payload) fn message(self, field: u32, value: Message) -> Self {
         self.bytes(field, &value.0)
     }
 
-    pub(super) fn messages(self, field: u32, values: impl IntoIterator<Item = Message>) -> Self {
+    pub(in crate::payload) fn messages(self, field: u32, values: impl IntoIterator<Item = Message>) -> Self {
         values.into_iter().fold(self, |message, value| message.message(field, value))
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(in crate::payload) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
@@ -44,7 +44,7 @@ impl Message {
 }
 
 /// The `Signatures` message. Versions count up so that the last signature has version 2 (`payload_signer.cc`).
-pub(super) fn signatures(signatures: &[[u8; SIGNATURE_LEN]]) -> Vec<u8> {
+pub(in crate::payload) fn signatures(signatures: &[[u8; SIGNATURE_LEN]]) -> Vec<u8> {
     let first_version = 3u32.wrapping_sub(signatures.len() as u32);
     let one = |(index, data): (usize, &[u8; SIGNATURE_LEN])| {
         let version = first_version.wrapping_add(index as u32);
@@ -54,7 +54,7 @@ pub(super) fn signatures(signatures: &[[u8; SIGNATURE_LEN]]) -> Vec<u8> {
 }
 
 /// Length of the `Signatures` message for so many keys. It stands in the signed manifest, so it is needed before signing.
-pub(super) fn signatures_len(n_signatures: usize) -> u64 {
+pub(in crate::payload) fn signatures_len(n_signatures: usize) -> u64 {
     signatures(&vec![[0; SIGNATURE_LEN]; n_signatures]).len() as u64
 }
 

@@ -7,7 +7,7 @@
 //! The bytes depend on the inputs only, never on the number of cores. With [`Compression::Bzip2Always`] they are those
 //! of update_engine's own `delta_generator` for the same image, kernel and key.
 
-mod encode;
+pub(super) mod encode;
 mod error;
 mod manifest;
 mod pack;
