@@ -13,6 +13,8 @@ mod plan;
 mod problem;
 mod raw;
 mod section;
+#[cfg(test)]
+pub(crate) mod tests;
 mod types;
 
 pub use image_path::{ImagePath, InvalidImagePath};

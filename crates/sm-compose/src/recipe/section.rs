@@ -211,6 +211,8 @@ macro_rules! section {
         pub(crate) struct $name {
             /// Where the section was written, if it was.
             pub(crate) place: Option<$crate::recipe::place::Place>,
+            /// Keys written in it, those of a wrong type included.
+            pub(crate) written: Vec<&'static str>,
             $($(#[$field_doc])* pub(crate) $field: $type,)*
         }
 
@@ -226,6 +228,7 @@ macro_rules! section {
                 use $crate::recipe::section::Field;
                 let mut section = Self::default();
                 $(if let Some(value) = table.get($key) {
+                    section.written.push($key);
                     section.$field = Field::read(value, reader);
                 })*
                 section
@@ -239,6 +242,7 @@ macro_rules! section {
 
             fn lay(&mut self, over: Self) {
                 self.place = over.place.or(self.place);
+                self.written.extend(over.written);
                 $($crate::recipe::section::Field::lay(&mut self.$field, over.$field);)*
             }
 

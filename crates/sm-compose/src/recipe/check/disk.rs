@@ -16,7 +16,7 @@ const COMPRESSORS: [&str; 5] = ["lz4", "lz4hc", "lzma", "deflate", "zstd"];
 
 impl Checker<'_> {
     pub(super) fn disk(&mut self, raw: &RawDisk) -> Disk {
-        let section = Section::new("`[disk]`", raw.place);
+        let section = Section::new("`[disk]`", raw.place, &raw.written);
         let disk = Disk {
             esp_mib: self.mib(&raw.esp_mib, section, "esp-mib", LEAST_ESP_MIB),
             usr_mib: self.mib(&raw.usr_mib, section, "usr-mib", 1),
@@ -31,7 +31,7 @@ impl Checker<'_> {
         disk
     }
 
-    fn mib(&mut self, raw: &Number, section: Section, key: &str, least: u32) -> u32 {
+    fn mib(&mut self, raw: &Number, section: Section<'_>, key: &str, least: u32) -> u32 {
         let expected = format!("a size in MiB from {least} to {MOST_MIB}");
         let Some(size) = self.required(raw, section, key, &expected) else { return least };
         if !(least..=MOST_MIB).contains(&size.value) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::{Checker, accounts::Accounts};
+use super::{Checker, TOP, accounts::Accounts};
 use crate::recipe::{
     beside::{BesideError, BesideFile},
     image_path::ImagePath,
@@ -41,8 +41,7 @@ impl Checker<'_> {
             let Some(top) = self.place_for(&entry.path, entry.place, ground) else { continue };
             let replaces =
                 entry.replace.as_ref().filter(|replace| replace.value).map(|replace| replace.place);
-            let place =
-                entry.path.as_ref().map_or_else(|| Place { document: 0, offset: 0 }, |path| path.place);
+            let place = entry.path.as_ref().map_or_else(|| TOP, |path| path.place);
             for (path, file) in self.expanded(&top, entry, accounts) {
                 self.refuse_reserved(&path, place, ground);
                 self.claim(claims, &path, place, "file", replaces);
@@ -74,8 +73,7 @@ impl Checker<'_> {
             match top.join(&below) {
                 Ok(path) => files.push((path, PlacedFile { bytes: file.bytes, mode, source })),
                 Err(error) => {
-                    let place =
-                        entry.source.as_ref().map_or(Place { document: 0, offset: 0 }, |source| source.place);
+                    let place = entry.source.as_ref().map_or(TOP, |source| source.place);
                     self.problems.note(place, error.to_string());
                 }
             }
@@ -100,7 +98,7 @@ impl Checker<'_> {
                 vec![(String::new(), None, file)]
             }
             (Some(_), Some(_)) | (None, None) => {
-                let place = entry.place.unwrap_or(Place { document: 0, offset: 0 });
+                let place = entry.place.unwrap_or(TOP);
                 self.problems
                     .note(place, "the file does not say what it holds")
                     .expected("exactly one of `source` and `text`");
@@ -129,7 +127,7 @@ impl Checker<'_> {
     /// The path of an entry, if it may lie there.
     fn place_for(&mut self, path: &Text, entry: Option<Place>, ground: Ground<'_>) -> Option<ImagePath> {
         let Some(text) = path else {
-            let place = entry.unwrap_or(Place { document: 0, offset: 0 });
+            let place = entry.unwrap_or(TOP);
             self.problems.note(place, "the entry lacks `path`").expected("where it lies in the image");
             return None;
         };

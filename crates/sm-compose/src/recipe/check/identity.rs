@@ -25,7 +25,7 @@ pub(super) struct Archive {
 impl Checker<'_> {
     /// `None` when there is no usable epoch, which is then noted.
     pub(super) fn os(&mut self, raw: &RawOs) -> Option<Os> {
-        let section = Section::new("`[os]`", raw.place);
+        let section = Section::new("`[os]`", raw.place, &raw.written);
         let id = self.os_id(&raw.id, section);
         let name_expected = "a name for people, for example `\"Boxcar Linux\"`";
         let name = self.plain_line(&raw.name, section, "name", name_expected);
@@ -36,7 +36,7 @@ impl Checker<'_> {
         Some(Os { id, name, epoch: epoch?, channels, app_id, distro })
     }
 
-    fn os_id(&mut self, raw: &Option<At<String>>, section: Section) -> String {
+    fn os_id(&mut self, raw: &Option<At<String>>, section: Section<'_>) -> String {
         let expected =
             "lower-case letters, digits, `.`, `_` or `-`, starting with a letter (os-release, `ID=`)";
         let Some(id) = self.required(raw, section, "id", expected) else { return String::new() };
@@ -53,7 +53,7 @@ impl Checker<'_> {
     fn plain_line(
         &mut self,
         raw: &Option<At<String>>,
-        section: Section,
+        section: Section<'_>,
         key: &str,
         expected: &str,
     ) -> String {
@@ -65,7 +65,7 @@ impl Checker<'_> {
         text.value.clone()
     }
 
-    fn epoch(&mut self, raw: &Option<At<toml::value::Date>>, section: Section) -> Option<Timestamp> {
+    fn epoch(&mut self, raw: &Option<At<toml::value::Date>>, section: Section<'_>) -> Option<Timestamp> {
         let expected = "the day that versions count from, for example `2013-07-01`";
         let date = self.required(raw, section, "epoch", expected)?;
         let midnight = format!("{}T00:00:00Z", date.value).parse();
@@ -75,15 +75,14 @@ impl Checker<'_> {
         midnight.ok()
     }
 
-    fn channels(&mut self, raw: &[At<String>], section: Section) -> Vec<Channel> {
+    fn channels(&mut self, raw: &[At<String>], section: Section<'_>) -> Vec<Channel> {
         if raw.is_empty() {
-            let problem = self.problems.note(section.place, "`[os]` lacks `channels`");
-            problem.expected("a list of `alpha`, `beta`, `stable` or `lts-YEAR`");
+            self.lacks(section, "channels", "a list of `alpha`, `beta`, `stable` or `lts-YEAR`");
         }
         self.parsed_set(raw).into_keys().collect()
     }
 
-    fn app_id(&mut self, raw: &Option<At<String>>, section: Section) -> String {
+    fn app_id(&mut self, raw: &Option<At<String>>, section: Section<'_>) -> String {
         let expected =
             "a UUID in braces and lower case, for example `{01234567-89ab-cdef-0123-456789abcdef}`";
         let Some(id) = self.required(raw, section, "app-id", expected) else { return String::new() };
@@ -94,7 +93,7 @@ impl Checker<'_> {
         id.value.clone()
     }
 
-    fn distro(&mut self, raw: &Option<At<String>>, section: Section) -> String {
+    fn distro(&mut self, raw: &Option<At<String>>, section: Section<'_>) -> String {
         let expected = "the distribution the packages come from, as package URLs name it: `debian-13`";
         let Some(distro) = self.required(raw, section, "distro", expected) else { return String::new() };
         let shape = distro.value.split_once('-').is_some_and(|(name, version)| {
@@ -112,7 +111,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn archive(&mut self, raw: &RawArchive) -> Archive {
-        let section = Section::new("`[archive]`", raw.place);
+        let section = Section::new("`[archive]`", raw.place, &raw.written);
         let keyring = self
             .required(&raw.keyring, section, "keyring", "a file of OpenPGP public keys beside the recipe")
             .and_then(|source| self.source_file(source))
@@ -133,7 +132,7 @@ impl Checker<'_> {
     }
 
     fn suite(&mut self, name: &At<String>, raw: &RawSuite) -> Option<SuiteRef> {
-        let section = Section { name: "the suite", place: raw.place.unwrap_or(name.place) };
+        let section = Section::new("the suite", raw.place.or(Some(name.place)), &raw.written);
         let suite = self.parsed(name);
         let mirror =
             self.required(&raw.mirror, section, "mirror", "the name of a configured mirror: `debian`");

@@ -29,14 +29,18 @@ pub(super) struct Checker<'a> {
 
 /// A section's name and place, for complaints about what it lacks.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Section {
+pub(super) struct Section<'r> {
     pub(super) name: &'static str,
     pub(super) place: Place,
+    written: &'r [&'static str],
 }
 
-impl Section {
-    pub(super) fn new(name: &'static str, place: Option<Place>) -> Self {
-        Section { name, place: place.unwrap_or(Place { document: 0, offset: 0 }) }
+/// A place for complaints about a section that was not written at all: the top of the recipe.
+const TOP: Place = Place { document: 0, offset: 0 };
+
+impl<'r> Section<'r> {
+    pub(super) fn new(name: &'static str, place: Option<Place>, written: &'r [&'static str]) -> Self {
+        Section { name, place: place.unwrap_or(TOP), written }
     }
 }
 
@@ -45,15 +49,22 @@ impl Checker<'_> {
     pub(super) fn required<'v, T>(
         &mut self,
         value: &'v Option<At<T>>,
-        section: Section,
+        section: Section<'_>,
         key: &str,
         expected: &str,
     ) -> Option<&'v At<T>> {
         if value.is_none() {
+            self.lacks(section, key, expected);
+        }
+        value.as_ref()
+    }
+
+    /// Complains that a section lacks a key, unless it was written with a value of a wrong type: that is told already.
+    pub(super) fn lacks(&mut self, section: Section<'_>, key: &str, expected: &str) {
+        if !section.written.contains(&key) {
             let what = format!("{} lacks `{key}`", section.name);
             self.problems.note(section.place, what).expected(expected);
         }
-        value.as_ref()
     }
 
     /// The text as a typed value, or the type's own complaint at the text's place.
@@ -98,10 +109,9 @@ pub(super) fn check(raw: RawRecipe, variants: Vec<String>, mut checker: Checker<
         targets.extend(checker.target(arch, &target, &archive, os_id).map(|target| (arch, target)));
     }
     if raw.shared.arch.0.is_empty() {
-        let section = Section::new("the recipe", raw.shared.place);
         checker
             .problems
-            .note(section.place, "no architecture is declared")
+            .note(TOP, "no architecture is declared")
             .expected("at least one of `[arch.amd64]`, `[arch.arm64]`");
     }
     let recipe =

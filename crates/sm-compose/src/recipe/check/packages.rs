@@ -18,7 +18,7 @@ type Names = BTreeMap<PackageName, Place>;
 impl Checker<'_> {
     /// The request for the image of one architecture. The kernel's package is added by the caller.
     pub(super) fn packages(&mut self, arch: Arch, raw: &RawPackages, archive: &Archive) -> Request {
-        let section = Section::new("`[packages]`", raw.place);
+        let section = Section::new("`[packages]`", raw.place, &raw.written);
         let pins = self.pins(&raw.pins, archive);
         let lists = [&raw.wanted, &raw.excluded, &raw.assumed].map(Vec::as_slice);
         let mut request = self.request(lists, section, archive.enabled.clone());
@@ -29,7 +29,7 @@ impl Checker<'_> {
 
     /// The request for the tools tree; its architecture is the build host's and set later.
     pub(super) fn tools(&mut self, raw: &RawTools, archive: &Archive) -> Request {
-        let section = Section::new("`[tools]`", raw.place);
+        let section = Section::new("`[tools]`", raw.place, &raw.written);
         let mut suites = Vec::new();
         for name in &raw.suites {
             suites.extend(self.declared_suite(&name.value, name.place, archive));
@@ -40,7 +40,7 @@ impl Checker<'_> {
         self.request([&raw.wanted, &raw.excluded, &raw.assumed].map(Vec::as_slice), section, suites)
     }
 
-    fn request(&mut self, lists: [&[At<String>]; 3], section: Section, suites: Vec<SuiteRef>) -> Request {
+    fn request(&mut self, lists: [&[At<String>]; 3], section: Section<'_>, suites: Vec<SuiteRef>) -> Request {
         let [wanted, excluded, assumed] = lists.map(|list| self.parsed_set::<PackageName>(list));
         if wanted.is_empty() {
             let what = format!("{} wants no package", section.name);

@@ -63,7 +63,7 @@ impl Checker<'_> {
     }
 
     fn kernel(&mut self, raw: &RawKernel) -> Option<Kernel> {
-        let section = Section::new("`[kernel]`", raw.place);
+        let section = Section::new("`[kernel]`", raw.place, &raw.written);
         let package = self.required(
             &raw.package,
             section,
@@ -95,7 +95,7 @@ impl Checker<'_> {
         }
         let length: usize = raw.arguments.iter().map(|argument| argument.value.len() + 1).sum();
         if length > MAX_ARGUMENTS_BYTES {
-            let section = Section::new("`[kernel]`", raw.place);
+            let section = Section::new("`[kernel]`", raw.place, &raw.written);
             self.problems
                 .note(section.place, format!("the kernel arguments have {length} bytes"))
                 .expected(format!("at most {MAX_ARGUMENTS_BYTES}"));
@@ -127,7 +127,7 @@ impl Checker<'_> {
     }
 
     fn update(&mut self, raw: &RawUpdate) -> UpdateDefaults {
-        let section = Section::new("`[update]`", raw.place);
+        let section = Section::new("`[update]`", raw.place, &raw.written);
         let payload_key_pem = raw.payload_key.as_ref().and_then(|source| {
             let file = self.source_file(source)?;
             let text = std::str::from_utf8(&file.bytes).ok().filter(|text| text.contains("BEGIN PUBLIC KEY"));
@@ -146,7 +146,7 @@ impl Checker<'_> {
         }
     }
 
-    fn update_server(&mut self, raw: &Text, section: Section) -> String {
+    fn update_server(&mut self, raw: &Text, section: Section<'_>) -> String {
         let expected = "`disabled`, or a URL starting with `http://` or `https://`";
         let Some(server) = self.required(raw, section, "server", expected) else { return String::new() };
         let url = server.value.strip_prefix("http://").or_else(|| server.value.strip_prefix("https://"));
@@ -160,7 +160,7 @@ impl Checker<'_> {
         server.value.clone()
     }
 
-    fn reboot_strategy(&mut self, raw: &Text, section: Section) -> String {
+    fn reboot_strategy(&mut self, raw: &Text, section: Section<'_>) -> String {
         let expected = "`reboot` or `off`";
         let Some(strategy) = self.required(raw, section, "reboot-strategy", expected) else {
             return String::new();

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::{Checker, Section};
-use crate::recipe::{
-    place::{At, Place},
-    raw::{RawDrop, RawUnits, Texts},
-    types::{DropRules, Units},
+use crate::{
+    recipe::{
+        place::{At, Place},
+        raw::{RawDrop, RawUnits, Texts},
+        types::{DropRules, Units},
+    },
+    tree::Patterns,
 };
 
 /// Suffixes of systemd's unit files (systemd.unit(5)).
@@ -15,7 +18,7 @@ const UNIT_TYPES: [&str; 10] =
 
 impl Checker<'_> {
     pub(super) fn units(&mut self, raw: &RawUnits) -> Units {
-        let section = Section::new("`[units]`", raw.place);
+        let section = Section::new("`[units]`", raw.place, &raw.written);
         let target =
             self.required(&raw.default_target, section, "default-target", "a target: `multi-user.target`");
         if let Some(target) = target {
@@ -87,14 +90,8 @@ impl Checker<'_> {
     /// Glob patterns over image paths, in the order written.
     pub(super) fn patterns(&mut self, raw: &Texts) -> Vec<String> {
         for pattern in raw {
-            let parts_ok = pattern.value.strip_prefix('/').is_some_and(|rest| {
-                rest.split('/')
-                    .all(|part| !matches!(part, "" | "." | "..") && (part == "**" || !part.contains("**")))
-            });
-            if !parts_ok || pattern.value.contains(char::is_control) {
-                self.problems
-                    .note(pattern.place, format!("`{}` is no pattern of paths", pattern.value.escape_debug()))
-                    .expected("an absolute path in which `*` and `?` stand for letters, and a part `**` for any parts");
+            if let Err(error) = Patterns::new(&[&pattern.value]) {
+                self.problems.note(pattern.place, error.to_string());
             }
         }
         self.refuse_repeated(raw);
