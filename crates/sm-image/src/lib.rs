@@ -12,6 +12,7 @@
 //! | [`cpio`] | initial RAM disk archives |
 //! | [`uki`] | unified kernel images |
 //! | [`boot_entry`] | names of kernel images with boot counters |
+//! | [`payload`] | update payloads, read while they arrive and written |
 //! | [`esp`] | the EFI system partition's file system |
 //! | [`qcow2`] | QEMU's disk image format |
 //! | [`guid`] | the identifiers that tie these together |
@@ -19,14 +20,15 @@
 #![deny(missing_docs)]
 
 pub mod boot_entry;
-//pub mod cpio;
+pub mod cpio;
 pub mod erofs;
-//pub mod esp;
+pub mod esp;
 pub mod gpt;
 pub mod guid;
+pub mod payload;
 //pub mod qcow2;
 //pub mod slots;
-//pub mod uki;
+pub mod uki;
 pub mod verity;
 
 mod bytes;
