@@ -27,7 +27,7 @@ pub mod gpt;
 pub mod guid;
 pub mod payload;
 //pub mod qcow2;
-//pub mod slots;
+pub mod slots;
 pub mod uki;
 pub mod verity;
 
