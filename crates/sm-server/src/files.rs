@@ -20,7 +20,7 @@ use std::{
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, response::Builder},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, response::Builder},
     response::{IntoResponse, Response},
 };
 use sm_model::FileName;
@@ -195,7 +195,7 @@ impl Opened {
             .header(header::LAST_MODIFIED, httpdate::fmt_http_date(self.validators.modified))
             .header(header::CACHE_CONTROL, lifetime)
             .header(header::ACCEPT_RANGES, "bytes")
-            .header(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"))
+            .header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
     }
 }
 

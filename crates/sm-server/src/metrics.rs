@@ -181,6 +181,6 @@ mod tests {
         }
         let n_labels =
             metrics.render().lines().filter(|line| line.starts_with("stationmaster_events_total{")).count();
-        assert_eq!(n_labels, 6);
+        assert_eq!(n_labels, 7);
     }
 }

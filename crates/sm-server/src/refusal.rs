@@ -1,5 +1,5 @@
 //! Requests that are not served: each refusal has a status, a sentence for the person at the other end, and a name in
-//! the metrics. Nothing of the request is repeated in the sentence but what its parser has escaped.
+//! the metrics. The sentence may quote the request, so it is plain text and never anything a browser would run.
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -84,6 +84,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = (self.status(), format!("{self}\n")).into_response();
         let headers = response.headers_mut();
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Refusal::Method { allowed } = self {
             headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
         }

@@ -47,7 +47,7 @@ fn entry(found: &fs::DirEntry) -> Option<Entry> {
     let metadata = found.path().metadata().ok()?;
     let target = fs::read_link(found.path()).ok().and_then(|target| target.to_str()?.parse().ok());
     let kind = if metadata.is_dir() { Kind::Folder } else { Kind::File };
-    Some(Entry { name, kind, size_bytes: metadata.is_file().then(|| metadata.len()), target })
+    Some(Entry { name, kind, size_bytes: metadata.is_file().then_some(metadata.len()), target })
 }
 
 /// Whether the client asked for the JSON twin: by `?format=json` or by `Accept`.

@@ -10,11 +10,11 @@ const MAX_DEPTH: usize = 8;
 ///
 /// Decoding happens after splitting, so an encoded slash is a letter of a name, and no name has such a letter.
 pub(super) fn components(url_path: &str) -> Option<Vec<FileName>> {
-    let inner = url_path.strip_prefix('/')?;
-    let inner = inner.strip_suffix('/').unwrap_or(inner);
-    if inner.is_empty() {
+    if url_path == "/" {
         return Some(Vec::new());
     }
+    let inner = url_path.strip_prefix('/')?;
+    let inner = inner.strip_suffix('/').unwrap_or(inner);
     let names = inner.split('/').map(|part| percent_decode_str(part).decode_utf8().ok()?.parse().ok());
     let names: Vec<FileName> = names.take(MAX_DEPTH + 1).collect::<Option<_>>()?;
     (names.len() <= MAX_DEPTH).then_some(names)
