@@ -6,6 +6,7 @@
 //! | [`flake`] | how often a test fails, with an interval, never a bare share |
 //! | [`signature`] | which failures are the same failure |
 //! | [`quarantine`] | which known failure is muted, for how long, and whether that satisfies a requirement |
+//! | [`version`] | which version comes next, and why |
 //! | [`investigation`] | whether the image, the test or the surroundings are to blame |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -15,3 +16,4 @@ pub mod investigation;
 pub mod quarantine;
 pub mod signature;
 pub mod verdict;
+pub mod version;

@@ -1,0 +1,3 @@
+//! Tests that hold the rules against the real world.
+
+mod history;
