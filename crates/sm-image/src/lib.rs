@@ -26,14 +26,14 @@ pub mod esp;
 pub mod gpt;
 pub mod guid;
 pub mod payload;
-//pub mod qcow2;
+pub mod qcow2;
 pub mod slots;
 pub mod uki;
 pub mod verity;
 
 mod bytes;
 mod crc;
-//mod error;
+mod error;
 
-//pub use error::Error;
+pub use error::Error;
 pub use guid::Guid;
