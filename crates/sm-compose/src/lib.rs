@@ -3,12 +3,15 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`recipe`] | what an operating system is made of: TOML text → checked recipe → plan |
+//! | [`archive`] | request → lock → verified package files |
 //! | [`unpack`] | packages → [`tree`], in parallel, running nothing |
 //! | `fixups` | what maintainer scripts would have done, as declared |
 //! | [`image`] | tree → disk image, kernel image, root hash |
 
+pub mod archive;
 mod fixups;
 pub mod image;
+mod initrd;
 pub mod recipe;
 pub mod tree;
 pub mod unpack;
