@@ -24,7 +24,17 @@ macro_rules! advice_of {
 }
 
 fn advice(cause: &(dyn Error + 'static)) -> Option<Advice> {
-    advice_of!(cause, sm_host::files::FileError, sm_host::fetch::FetchError);
+    advice_of!(
+        cause,
+        sm_compose::archive::ArchiveError,
+        sm_compose::recipe::RecipeError,
+        sm_debian::signature::SignatureError,
+        sm_host::files::FileError,
+        sm_host::fetch::FetchError,
+        sm_image::payload::read::ReadError,
+        sm_image::payload::write::WriteError,
+        sm_trust::Error,
+    );
     None
 }
 

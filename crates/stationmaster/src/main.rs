@@ -2,8 +2,11 @@
 
 mod context;
 mod failure;
+mod lock;
 mod manual;
+mod payload;
 mod progress;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -39,6 +42,12 @@ pub(crate) struct Cli {
 // One line per verb, in the order of the chain.
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Pin the exact packages that a recipe stands for; renew them; compare.
+    Lock(lock::Args),
+    /// Make signing keys; build, show and verify update payloads.
+    Payload(payload::Args),
+    /// Serve updates and the release directory to hosts.
+    Serve(serve::Args),
     /// Write man pages and shell completions into a folder.
     Manual(manual::Args),
     /// Print the exit codes and what they mean.
@@ -59,6 +68,9 @@ fn main() -> ExitCode {
 
 fn run(verb: &Verb, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     match verb {
+        Verb::Lock(args) => lock::run(args, ctx),
+        Verb::Payload(args) => payload::run(args, ctx),
+        Verb::Serve(args) => serve::run(args, ctx),
         Verb::Manual(args) => manual::run(args, ctx),
         Verb::ExitCodes => context::print_exit_codes(ctx),
     }

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256 as Hasher};
 use sm_model::Sha256;
 
 use super::{
-    Limits, Midstate, Operation, Part, Plan, ReadError, Received, Signature, Structure, plan, signatures,
-    unpack::unpack,
+    Limits, Midstate, Operation, Part, Plan, ReadError, Received, Signature, Structure, parse_signatures,
+    plan, unpack::unpack,
 };
 use crate::payload::HEADER_LEN;
 
@@ -179,7 +179,7 @@ impl Installer {
             }
             _ => {}
         }
-        let signatures = signatures::parse(&self.collected)?;
+        let signatures = parse_signatures(&self.collected)?;
         let evidence =
             check(&signed_sha256, &signatures).map_err(|error| ReadError::Signature(error.into()))?;
         Ok(Received { plan: plan.clone(), payload_sha256, signatures, evidence })

@@ -24,6 +24,6 @@ pub use evidence::{Installed, Received};
 pub use installer::{Checkpoint, Expected, Installer, Target};
 pub use limits::Limits;
 pub use midstate::{InvalidMidstate, Midstate};
-pub use plan::{Content, Kind, Operation, OperationName, Part, Plan};
-pub use signatures::Signature;
+pub use plan::{Content, Kind, Operation, OperationName, Part, Plan, head_len};
+pub use signatures::{Signature, parse_signatures};
 pub use stream_digests::StreamDigests;

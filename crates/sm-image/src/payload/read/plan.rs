@@ -150,8 +150,11 @@ impl Plan {
     }
 }
 
-/// Length of the head that starts with `header`.
-pub(super) fn head_len(header: &[u8; HEADER_LEN], limits: &Limits) -> Result<u64, ReadError> {
+/// Length of the head that starts with `header`: what [`Plan::parse`] wants.
+///
+/// # Errors
+/// When `header` is that of no payload, or the head is larger than `limits` allow.
+pub fn head_len(header: &[u8; HEADER_LEN], limits: &Limits) -> Result<u64, ReadError> {
     let [m0, m1, m2, m3, v @ .., _, _, _, _, _, _, _, _] = *header;
     let [.., s0, s1, s2, s3, s4, s5, s6, s7] = *header;
     let magic = [m0, m1, m2, m3];

@@ -15,8 +15,11 @@ pub struct Signature {
     pub data: Vec<u8>,
 }
 
-/// Reads the `Signatures` message.
-pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Signature>, ReadError> {
+/// Reads the `Signatures` message. The caller has limited its length.
+///
+/// # Errors
+/// [`ReadError::Malformed`] when it is none.
+pub fn parse_signatures(bytes: &[u8]) -> Result<Vec<Signature>, ReadError> {
     all(bytes).map_err(|source| source.in_message("signatures"))
 }
 
