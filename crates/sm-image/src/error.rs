@@ -1,6 +1,6 @@
 //! One error for callers that use several formats; each format keeps its own, with the details.
 
-use crate::{boot_entry, cpio, erofs, esp, gpt, qcow2, slots, uki, verity};
+use crate::{boot_entry, cpio, erofs, esp, gpt, payload, qcow2, slots, uki, verity};
 
 macro_rules! errors {
     ($($(#[$doc:meta])* $variant:ident($type:ty),)*) => {
@@ -37,6 +37,10 @@ errors! {
     Cpio(cpio::Error),
     /// A unified kernel image.
     Uki(uki::Error),
+    /// A payload that is read.
+    PayloadRead(payload::read::ReadError),
+    /// A payload that is written.
+    PayloadWrite(payload::write::WriteError),
     /// The name of a kernel image.
     BootEntry(boot_entry::Error),
     /// An EFI system partition.

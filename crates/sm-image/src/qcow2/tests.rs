@@ -1,4 +1,5 @@
 //! Images are read back by a reader that shares nothing with the writer, and their reference counts recounted.
+#![expect(clippy::single_range_in_vec_init, reason = "extents are ranges, and one may be all there is")]
 
 use std::io::Cursor;
 

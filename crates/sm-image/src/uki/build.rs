@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Error,
-    image::MAX_TEXT_BYTES,
+    image::{LineBreaks, MAX_TEXT_BYTES, is_text},
     pe::{Checksum, Headers, SectionHeader},
     sbat,
 };
@@ -68,17 +68,12 @@ pub fn build<W: Write>(parts: &Parts<'_>, out: &mut W) -> Result<u64, Error> {
 }
 
 fn check_texts(parts: &Parts<'_>) -> Result<(), Error> {
-    let is_line = |c: char| !c.is_control();
-    let is_text = |c: char| !c.is_control() || c == '\n' || c == '\t';
-    let checks: [(&str, &str, &dyn Fn(char) -> bool); 3] = [
-        (".cmdline", parts.cmdline, &is_line),
-        (".uname", parts.uname, &is_line),
-        (".osrel", parts.os_release, &is_text),
+    let checks = [
+        (".cmdline", parts.cmdline, LineBreaks::Refused),
+        (".uname", parts.uname, LineBreaks::Refused),
+        (".osrel", parts.os_release, LineBreaks::Allowed),
     ];
-    let unusable = checks.into_iter().find(|(_, text, allowed)| {
-        text.is_empty() || text.len() as u64 > MAX_TEXT_BYTES || !text.chars().all(allowed)
-    });
-    match unusable {
+    match checks.into_iter().find(|(_, text, line_breaks)| !is_text(text, *line_breaks)) {
         Some((section, ..)) => Err(Error::Text { section, max: MAX_TEXT_BYTES }),
         None => Ok(()),
     }

@@ -128,6 +128,19 @@ fn read_text<R: Read + Seek>(
     let text = String::from_utf8(bytes).map_err(|_| unusable())?;
     // ukify and objcopy users end texts with a newline or NUL, which is not part of them.
     let text = text.trim_end_matches(['\0', '\n']);
-    let clean = !text.is_empty() && text.chars().all(|c| !c.is_control() || c == '\n' || c == '\t');
-    clean.then(|| text.to_owned()).ok_or_else(unusable)
+    is_text(text, LineBreaks::Allowed).then(|| text.to_owned()).ok_or_else(unusable)
+}
+
+/// Whether a text may have several lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LineBreaks {
+    Allowed,
+    Refused,
+}
+
+/// Whether stub and kernel read `text` as it was meant: not empty, not too large, no control characters.
+pub(super) fn is_text(text: &str, line_breaks: LineBreaks) -> bool {
+    let allowed =
+        |c: char| !c.is_control() || (line_breaks == LineBreaks::Allowed && matches!(c, '\n' | '\t'));
+    !text.is_empty() && text.len() as u64 <= MAX_TEXT_BYTES && text.chars().all(allowed)
 }
