@@ -15,7 +15,7 @@
 //! | [`report`] | what hosts tell the update server |
 //! | [`test_report`] | every attempt of every test at one image |
 //! | [`exit`] | process exit codes, which are part of the interface |
-//! | [`time`] | instants in whole seconds |
+//! | [`time`] | instants in whole seconds, and days |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -44,5 +44,5 @@ pub use lock::{Lock, LockedArchive, LockedPackage};
 pub use machine::MachineId;
 pub use manifest::{Artifact, ArtifactKind, Manifest};
 pub use package::{PackageName, PackageVersion};
-pub use time::Timestamp;
+pub use time::{Date, Timestamp};
 pub use version::Version;

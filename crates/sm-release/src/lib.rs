@@ -3,6 +3,7 @@
 //! | module | what it decides |
 //! |---|---|
 //! | [`verdict`] | what all attempts at a test add up to |
+//! | [`calendar`] | when releases are due, and when nothing is published |
 //! | [`flake`] | how often a test fails, with an interval, never a bare share |
 //! | [`signature`] | which failures are the same failure |
 //! | [`quarantine`] | which known failure is muted, for how long, and whether that satisfies a requirement |
@@ -11,6 +12,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod calendar;
 pub mod flake;
 pub mod investigation;
 pub mod quarantine;
