@@ -7,11 +7,13 @@
 //! | [`unpack`] | packages → [`tree`], in parallel, running nothing |
 //! | `fixups` | what maintainer scripts would have done, as declared |
 //! | [`image`] | tree → disk image, kernel image, root hash |
+//! | [`release`] | image → release directory, and back |
 
 pub mod archive;
 mod fixups;
 pub mod image;
 mod initrd;
 pub mod recipe;
+pub mod release;
 pub mod tree;
 pub mod unpack;

@@ -19,6 +19,7 @@ use crate::{
 
 pub use boot::BootFiles;
 pub use error::FixupError;
+pub(crate) use identity::os_release;
 
 /// A tree ready to be written as /usr, and what boots it.
 #[derive(Debug)]

@@ -2,15 +2,33 @@
 //!
 //! The result lies in the caller's work directory. Naming, hashing and publishing it is the release directory's business.
 
+mod agent;
+mod disk;
+mod error;
+mod kernel;
+mod usr;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-use sm_host::tools::ToolsTree;
+use sm_host::{
+    files,
+    process::Runner,
+    progress::{Progress, Unit},
+    tools::ToolsTree,
+};
 use sm_model::{LockedPackage, PackageName, Sha256};
 
-use crate::{recipe::Plan, tree::Tree};
+use crate::{
+    fixups, initrd,
+    recipe::Plan,
+    tree::{Blob, Tree},
+    unpack,
+};
+
+pub use error::ComposeError;
 
 /// A locked package and where its verified file lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,4 +77,53 @@ pub struct ComposedImage {
     pub tree: Tree,
     /// `changelog.Debian.gz` (or a native package's `changelog.gz`) of each package that brings one, still compressed.
     pub changelogs: BTreeMap<PackageName, Vec<u8>>,
+}
+
+/// Largest agent binary taken.
+const MAX_AGENT_BYTES: u64 = 256 << 20;
+
+/// Composes an image. Everything it makes lies in the work directory, whose content the caller removes after a failure.
+///
+/// # Errors
+/// When packages, recipe and tools do not make an image; each error says what to change.
+pub fn compose(
+    inputs: &Inputs<'_>,
+    runner: &dyn Runner,
+    progress: &dyn Progress,
+) -> Result<ComposedImage, ComposeError> {
+    let plan = inputs.plan;
+    let unpacked = unpack::unpack_all(inputs.packages, &plan.target.drop, progress)?;
+    let steps = progress.begin("compose", Unit::Items, Some(5));
+    let agent: Blob = files::read_limited(inputs.agent, MAX_AGENT_BYTES)?.into();
+    agent::check(&agent, &unpacked.tree, plan.target.arch)?;
+    let fixups::Prepared { mut tree, boot } = fixups::apply(unpacked.tree, plan, inputs.packages, agent)?;
+    steps.advance(1);
+    let initrd_tree = kernel::select_initrd(&mut tree, &boot, inputs, runner)?;
+    fixups::seal(&mut tree, &plan.os.id)?;
+    steps.advance(1);
+    // The longest single-threaded step shares the machine with the second longest.
+    let (usr, initrd) = rayon::join(|| usr::write(&tree, inputs, runner), || initrd::pack(&initrd_tree));
+    let (usr, initrd) = (usr?, initrd?);
+    steps.advance(1);
+    let mut disk = disk::NewDisk::create(inputs)?;
+    let root_hash = disk.write_usr(&usr)?;
+    let uki = kernel::build_uki(&boot, &initrd, root_hash, inputs, &fixups::os_release(plan))?;
+    let uki_path = inputs.work.join("kernel.efi");
+    files::write_atomic(&uki_path, &uki)?;
+    steps.advance(1);
+    let disk = disk.write_boot(&boot, &uki, root_hash)?;
+    let qcow2 = inputs.work.join("disk.qcow2");
+    steps.advance(1);
+    Ok(ComposedImage {
+        disk,
+        qcow2,
+        usr: usr.path,
+        usr_size_bytes: usr.size_bytes,
+        root_hash: root_hash.digest(),
+        uki: uki_path,
+        kernel: boot.release,
+        kernel_config: boot.config.to_vec(),
+        tree,
+        changelogs: unpacked.changelogs,
+    })
 }
