@@ -70,7 +70,7 @@ pub struct Source<'a> {
 
 /// A key's value and where it was found.
 struct Setting<'a> {
-    value: String,
+    value: &'a str,
     source: &'a str,
     line: usize,
 }
@@ -112,7 +112,7 @@ fn lookup<T>(
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Option<T> {
     let setting = sources.iter().find_map(|source| find(source, key))?;
-    match parse(&setting.value) {
+    match parse(setting.value) {
         Ok(value) => Some(value),
         Err(expected) => {
             let Setting { value, source, line } = setting;
@@ -123,14 +123,25 @@ fn lookup<T>(
     }
 }
 
-fn find<'a>(source: &Source<'a>, key: &str) -> Option<Setting<'a>> {
-    source.text.lines().enumerate().find_map(|(index, line)| {
+/// The value of a key in `KEY=value` lines, without quotes; the form of os-release(5) and its relatives.
+pub fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    assignments(text).find(|(_, name, _)| *name == key).map(|(_, _, value)| value)
+}
+
+/// Every assignment: line number from 1, key, value without quotes.
+fn assignments(text: &str) -> impl Iterator<Item = (usize, &str, &str)> {
+    let lines = text.lines().enumerate();
+    lines.filter_map(|(index, line)| {
         let (name, value) = line.split_once('=')?;
-        (name.trim() == key).then(|| Setting {
-            value: unquoted(value.trim()).to_owned(),
-            source: source.name,
-            line: index + 1,
-        })
+        Some((index + 1, name.trim(), unquoted(value.trim())))
+    })
+}
+
+fn find<'a>(source: &Source<'a>, key: &str) -> Option<Setting<'a>> {
+    assignments(source.text).find(|(_, name, _)| *name == key).map(|(line, _, value)| Setting {
+        value,
+        source: source.name,
+        line,
     })
 }
 

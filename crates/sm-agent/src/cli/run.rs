@@ -1,0 +1,10 @@
+//! `run`: the system service.
+
+use sm_agent::{Error, daemon};
+use sm_rollout::omaha::InstallSource;
+
+use super::Context;
+
+pub(crate) fn run(context: &Context) -> Result<u8, Error> {
+    match daemon::run(&context.agent(InstallSource::Scheduler)?)? {}
+}
