@@ -119,7 +119,7 @@ pub(crate) fn write_recipe(dir: &Path, text: &str) {
 }
 
 /// Loads a recipe text with variants, each a name and a text, from a directory of its own.
-fn load_texts(recipe: &str, variants: &[(&str, &str)]) -> Result<Recipe, RecipeError> {
+pub(crate) fn load_texts(recipe: &str, variants: &[(&str, &str)]) -> Result<Recipe, RecipeError> {
     let dir = tempfile::tempdir().unwrap();
     write_recipe(dir.path(), recipe);
     let path = |name: &str| dir.path().join(format!("{name}.toml"));
