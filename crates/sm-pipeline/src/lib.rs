@@ -1,1 +1,22 @@
 //! The whole chain as resumable steps: compose, serve, update, fall back.
+//!
+//! This crate orders the work of others and checks what came of it; it makes no bytes of a release itself.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`journal`] | steps with times and bytes, written down as they end, reused where their inputs are the same |
+//! | [`table`] | steps as a table for a person |
+//! | [`release`] | a finished release directory, and which release a channel points to |
+//! | [`endpoint`] | the seam to the update server |
+//! | [`host_state`] | which release a guest runs, from which slot, and what else it could boot |
+//! | [`story`] | one machine's life: boot, update, a bad update, back to the good one |
+
+pub mod endpoint;
+mod error;
+pub mod host_state;
+pub mod journal;
+pub mod release;
+pub mod story;
+pub mod table;
+
+pub use error::Error;

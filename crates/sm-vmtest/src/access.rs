@@ -15,6 +15,7 @@ const GUEST_UNIT: &str = "stationmaster-guest.service";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
     shell: bool,
+    console_user: Option<String>,
     ssh_keys: Vec<String>,
     files: Vec<(String, Vec<u8>)>,
 }
@@ -29,6 +30,13 @@ impl Access {
     #[must_use]
     pub fn with_shell(mut self) -> Self {
         self.shell = true;
+        self
+    }
+
+    /// Logs `user` in on every console without asking for a password (agetty(8), `agetty.autologin`).
+    #[must_use]
+    pub fn with_console_login(mut self, user: &str) -> Self {
+        self.console_user = Some(user.to_owned());
         self
     }
 
@@ -65,6 +73,9 @@ impl Access {
             // An extra unit starts only when something wants it, and basic.target is part of every boot.
             let wants = format!("[Unit]\nWants={GUEST_UNIT}\n");
             credentials.push(Credential::new("systemd.unit-dropin.basic.target", wants)?);
+        }
+        if let Some(user) = &self.console_user {
+            credentials.push(Credential::new("agetty.autologin", user.as_str())?);
         }
         if !self.ssh_keys.is_empty() {
             let keys = self.ssh_keys.join("\n") + "\n";

@@ -32,6 +32,14 @@ impl BootReport {
         watch: &mut dyn FnMut(&str),
     ) -> Result<Self, VmError> {
         vm.wait_for_boot(deadline, watch)?;
+        BootReport::of_present_boot(vm, deadline)
+    }
+
+    /// Waits until the boot whose shell answers has come to rest, and reports.
+    ///
+    /// # Errors
+    /// When that does not happen in time; a boot with failed units is an answer.
+    pub fn of_present_boot(vm: &mut Vm, deadline: Deadline) -> Result<Self, VmError> {
         let shell_millis = millis(vm.elapsed());
         // Returns when the start-up jobs are done, with an exit status that says whether a unit failed.
         let answer = vm.guest().run("systemctl is-system-running --wait", deadline)?;

@@ -1,0 +1,81 @@
+//! What can go wrong in the chain: the error of one of its links, or a machine that is not as it should be.
+
+use sm_host::files::FileError;
+use sm_vmtest::VmError;
+
+/// A chain that did not hold.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A virtual machine did not do what it should.
+    #[error("the virtual machine did not do what it should")]
+    Vm(#[from] VmError),
+    /// A file could not be read or written.
+    #[error("a file of the run cannot be read or written")]
+    File(#[from] FileError),
+    /// The fleet's database could not be read.
+    #[error("cannot read what the update server recorded")]
+    Store(#[from] sm_store::Error),
+    /// The update server could not be started.
+    #[error("cannot start the update server")]
+    Server(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A release directory is not whole.
+    #[error("`{release}` is no whole release: {problem}")]
+    Release {
+        /// The directory.
+        release: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The work was done and its result is not what it should be.
+    #[error("expected {expected}, found {found}")]
+    Unexpected {
+        /// What should have been.
+        expected: String,
+        /// What was.
+        found: String,
+    },
+}
+
+impl Error {
+    /// A result that is not what it should be.
+    pub(crate) fn unexpected(expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Error::Unexpected { expected: expected.into(), found: found.into() }
+    }
+
+    /// The error and its causes in one line.
+    pub(crate) fn in_one_line(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+
+    /// The next step.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Vm(source) => source.hint(),
+            Error::File(source) => source.hint(),
+            Error::Release { .. } => {
+                Some("compose the release again: `stationmaster compose --help` tells how".to_owned())
+            }
+            Error::Store(_) | Error::Server(_) | Error::Unexpected { .. } => None,
+        }
+    }
+
+    /// The process exit code that tells this kind of failure.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Vm(source) => source.exit_code(),
+            Error::File(source) => source.exit_code(),
+            Error::Store(_) => sm_model::exit::STORAGE,
+            Error::Server(_) => sm_model::exit::NETWORK,
+            Error::Release { .. } => sm_model::exit::VERIFICATION,
+            Error::Unexpected { .. } => sm_model::exit::NEGATIVE,
+        }
+    }
+}
