@@ -6,6 +6,8 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use sm_model::PackageVersion;
 
+use crate::version::compare;
+
 /// One entry: one version of the source package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -13,6 +15,8 @@ pub struct Entry {
     pub version: PackageVersion,
     /// Suites it was uploaded to, as written: `trixie-security`.
     pub suites: String,
+    /// `urgency=`, in lower case; empty when absent.
+    pub urgency: String,
     /// When, as written (RFC 5322); empty when the entry has no trailer.
     pub date: String,
     /// What changed, as written, without blank lines around it.
@@ -31,13 +35,13 @@ pub fn parse(bytes: &[u8], max_entries: usize) -> Vec<Entry> {
     for line in bytes.split(|byte| *byte == b'\n') {
         let line = String::from_utf8_lossy(&line[..line.len().min(MAX_LINE_BYTES)]);
         let line = line.trim_end();
-        if let Some((version, suites)) = heading(line) {
+        if let Some((version, suites, urgency)) = heading(line) {
             if entries.len() == max_entries {
                 break;
             }
             is_open = true;
             let (date, text, cves) = (String::new(), String::new(), BTreeSet::new());
-            entries.push(Entry { version, suites: suites.to_owned(), date, text, cves });
+            entries.push(Entry { version, suites: suites.to_owned(), urgency, date, text, cves });
         } else if let Some(entry) = entries.last_mut().filter(|_| is_open) {
             is_open = !continue_entry(entry, line);
         }
@@ -60,14 +64,23 @@ fn continue_entry(entry: &mut Entry, line: &str) -> bool {
     false
 }
 
-/// Version and suites of `NAME (VERSION) SUITES; urgency=…`.
-fn heading(line: &str) -> Option<(PackageVersion, &str)> {
+/// Version, suites and urgency of `NAME (VERSION) SUITES; urgency=…, …`.
+fn heading(line: &str) -> Option<(PackageVersion, &str, String)> {
     let starts_well = line.starts_with(|c: char| c.is_ascii_alphanumeric());
     let (name, rest) = line.split_once(" (").filter(|_| starts_well)?;
     let (version, rest) = rest.split_once(')')?;
-    let (suites, _) = rest.split_once(';')?;
+    let (suites, keys) = rest.split_once(';')?;
+    let urgency = keys.split(',').find_map(|key| key.trim().strip_prefix("urgency=")).unwrap_or_default();
+    let urgency = urgency.split_whitespace().next().unwrap_or_default().to_lowercase();
     (!name.contains(' ')).then_some(())?;
-    Some((version.parse().ok()?, suites.trim()))
+    Some((version.parse().ok()?, suites.trim(), urgency))
+}
+
+/// The CVE ids that entries later than `old`, up to `new`, name.
+pub fn cves_between(entries: &[Entry], old: &PackageVersion, new: &PackageVersion) -> BTreeSet<CveId> {
+    let lies_between =
+        |entry: &&Entry| compare(&entry.version, old).is_gt() && compare(&entry.version, new).is_le();
+    entries.iter().filter(lies_between).flat_map(|entry| entry.cves.iter().copied()).collect()
 }
 
 /// A CVE id: `CVE-2024-12345`. Orders by year, then number.
@@ -160,6 +173,7 @@ Old prose after the last entry.
         assert_eq!(entries.len(), 2);
         let [new, old] = entries.as_slice() else { panic!("two entries") };
         assert_eq!((new.version.as_str(), new.suites.as_str()), ("3.5.1-1+deb13u1", "trixie-security"));
+        assert_eq!(new.urgency, "medium");
         assert_eq!(new.date, "Sat, 27 Sep 2025 20:37:42 +0200");
         let ids: Vec<_> = new.cves.iter().map(ToString::to_string).collect();
         assert_eq!(ids, ["CVE-2025-9230", "CVE-2025-9231"]);
@@ -168,11 +182,25 @@ Old prose after the last entry.
     }
 
     #[test]
+    fn fixes_between_two_versions_leave_out_the_old_one_and_include_the_new() {
+        let between = |old: &str, new: &str| {
+            let entries = parse(CHANGELOG.as_bytes(), 10);
+            cves_between(&entries, &old.parse().unwrap(), &new.parse().unwrap()).len()
+        };
+        assert_eq!(between("3.5.1-1", "3.5.1-1+deb13u1"), 2);
+        assert_eq!(between("3.5.0-1", "3.5.1-1"), 0);
+        assert_eq!(between("3.5.1-1+deb13u1", "3.6-1"), 0);
+        assert_eq!(between("3.6-1", "3.5.1-1"), 0);
+    }
+
+    #[test]
     fn ids_have_one_spelling() {
         for text in ["CVE-2025-0001", "CVE-1999-123456789"] {
             assert_eq!(text.parse::<CveId>().unwrap().to_string(), text);
         }
-        for text in ["CVE-2025-001", "cve-2025-0001", "CVE-2025-0001 ", "CVE-2025-1234567890", "CVE-20255-0001"] {
+        for text in
+            ["CVE-2025-001", "cve-2025-0001", "CVE-2025-0001 ", "CVE-2025-1234567890", "CVE-20255-0001"]
+        {
             assert!(text.parse::<CveId>().is_err(), "{text}");
         }
     }

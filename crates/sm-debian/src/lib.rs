@@ -28,10 +28,14 @@ pub mod release;
 pub mod request;
 pub mod resolve;
 pub mod signature;
+#[cfg(any(test, feature = "test-support"))]
+pub mod test_archive;
 pub mod verified;
 pub mod version;
 
 mod signing_key;
+#[cfg(test)]
+mod tests;
 
 pub use lock::{ChangeKind, LockDiff, PackageChange};
 pub use names::{ComponentName, MirrorName, SuiteName};

@@ -162,7 +162,7 @@ fn parse_file(line: &str) -> Result<(String, IndexFile), ReleaseError> {
     Ok((path.to_owned(), IndexFile { size_bytes, sha256 }))
 }
 
-const MONTHS: [&str; 12] =
+pub(crate) const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// `Sat, 12 Sep 2026 07:55:41 UTC`: RFC 5322 with the zone always UTC, as archives write it.

@@ -67,6 +67,14 @@ impl SignatureError {
             }
         }
     }
+
+    /// The process exit code that tells this kind of failure.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            SignatureError::Keyring(_) | SignatureError::KeyCount(_) => sm_model::exit::INVALID_INPUT,
+            _ => sm_model::exit::VERIFICATION,
+        }
+    }
 }
 
 /// Public keys that an archive may be signed with.
