@@ -13,6 +13,9 @@ pub enum ArchiveError {
     /// Nobody told where an archive is.
     #[error("no mirror is known for the archive `{0}`")]
     NoMirror(String),
+    /// Nobody told where to keep what is fetched.
+    #[error("there is no place for the cache: neither XDG_CACHE_HOME nor HOME is an absolute path")]
+    NoCache,
     /// A `NAME=URL` that is none.
     #[error("`{}` is not a mirror: expected NAME=URL with http:// or https://, for example debian=https://mirror.example/debian", .0.escape_debug())]
     InvalidMirror(String),
@@ -113,6 +116,7 @@ impl ArchiveError {
                 Some(format!("name one with --mirror {name}=URL; this host's APT configuration has none"))
             }
             ArchiveError::InvalidMirror(_) => None,
+            ArchiveError::NoCache => Some("set XDG_CACHE_HOME to a directory".to_owned()),
             ArchiveError::File(source) => source.hint(),
             ArchiveError::Verify(source) => source.hint(),
             ArchiveError::Unresolvable(source) => source.hint(),
@@ -151,7 +155,7 @@ impl ArchiveError {
             }
             ArchiveError::Fetch { source, .. } => source.exit_code(),
             ArchiveError::Vanished(_) => exit::UNRESOLVED,
-            ArchiveError::NoRoom { .. } => exit::STORAGE,
+            ArchiveError::NoRoom { .. } | ArchiveError::NoCache => exit::STORAGE,
         }
     }
 }

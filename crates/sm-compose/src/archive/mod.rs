@@ -30,6 +30,7 @@ use sm_host::{fetch::Fetch, progress::Progress};
 use sm_model::{Lock, PackageName, PackageVersion, Timestamp};
 
 use cache::Cache;
+pub use cache::default_cache;
 pub use error::{ArchiveError, Vanished};
 pub use mirrors::Mirrors;
 
