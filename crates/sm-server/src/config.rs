@@ -47,6 +47,8 @@ pub struct Config {
 pub struct Limits {
     /// Flooding with connections: further ones wait in the kernel's queue.
     pub n_connections: usize,
+    /// Asking faster than the database writes: further update requests are told to come back later.
+    pub n_waiting: usize,
     /// Sending headers for ever.
     pub header_timeout: Duration,
     /// Sending a body for ever.
@@ -67,6 +69,7 @@ impl Limits {
     /// What real clients stay below by an order of magnitude.
     pub const DEFAULT: Limits = Limits {
         n_connections: 4096,
+        n_waiting: 1024,
         header_timeout: Duration::from_secs(10),
         body_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(60),

@@ -22,9 +22,6 @@ use crate::{
     update::{Desk, Question},
 };
 
-/// Questions that may wait; more are refused.
-const QUEUE_LEN: usize = 1024;
-
 /// Questions answered in one transaction.
 const BATCH_LEN: usize = 256;
 
@@ -42,7 +39,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn start(store: Store, desk: Desk, metrics: Arc<Metrics>) -> Result<Recorder, Error> {
-        let (jobs, waiting) = mpsc::channel(QUEUE_LEN);
+        let (jobs, waiting) = mpsc::channel(desk.config.limits.n_waiting);
         let thread = thread::Builder::new()
             .name("recorder".into())
             .spawn(move || run(store, &desk, &metrics, waiting))
@@ -91,19 +88,28 @@ fn answer(store: &mut Store, desk: &Desk, batch: Vec<Job>) {
     let answers = store.transaction(|ledger| {
         batch.iter().map(|job| desk.answer(ledger, &job.question)).collect::<Result<Vec<_>, _>>()
     });
-    // A host that has hung up meanwhile gets no answer; it asks again.
     match answers {
-        Ok(answers) => {
-            for (job, apps) in batch.into_iter().zip(answers) {
-                let _ = job.reply.send(Ok(apps));
-            }
+        Ok(answers) => reply(batch, answers.into_iter().map(Ok)),
+        // One host's spoilt row must not keep the others from their answers.
+        Err(error) if batch.len() > 1 && is_about_one_host(&error) => {
+            batch.into_iter().for_each(|job| answer(store, desk, vec![job]));
         }
         Err(error) => {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::error!(%error, cause, n_requests = batch.len(), "update requests are not recorded");
-            for job in batch {
-                let _ = job.reply.send(Err(Refusal::Database));
-            }
+            reply(batch, std::iter::repeat_with(|| Err(Refusal::Database)));
         }
     }
+}
+
+/// A host that has hung up meanwhile gets no answer; it asks again.
+fn reply(batch: Vec<Job>, answers: impl Iterator<Item = Answer>) {
+    for (job, answer) in batch.into_iter().zip(answers) {
+        let _ = job.reply.send(answer);
+    }
+}
+
+/// Whether the document of one host is wrong, rather than the database.
+const fn is_about_one_host(error: &sm_store::Error) -> bool {
+    matches!(error, sm_store::Error::Document { .. } | sm_store::Error::EntryTooLong { .. })
 }

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     clients, http,
-    world::{World, recorded},
+    world::{MACHINE, World, recorded},
 };
 
 /// The server still does its work.
@@ -183,4 +183,67 @@ fn connections_beyond_the_limit_wait_for_a_seat() {
     second.write_all(b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
     drop(first);
     assert!(http::read_all(second).starts_with(b"HTTP/1.1 200"));
+}
+
+#[test]
+fn a_database_that_fails_is_told_and_hosts_come_back() {
+    let world = World::new();
+    assert!(is_well(&world));
+    let database = rusqlite::Connection::open(world.database()).unwrap();
+    let full =
+        "CREATE TRIGGER full BEFORE UPDATE ON heartbeat BEGIN SELECT RAISE(ABORT, 'disk is full'); END";
+    database.execute_batch(full).unwrap();
+    let reply = world.post(&recorded("update_engine-check"));
+    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("60")), "{}", reply.text());
+    assert!(!reply.text().contains("disk"), "what is wrong inside is for the log: {}", reply.text());
+    database.execute_batch("DROP TRIGGER full").unwrap();
+    assert!(is_well(&world));
+}
+
+#[test]
+fn one_hosts_spoilt_row_is_one_hosts_problem() {
+    let world = World::new();
+    assert!(is_well(&world));
+    let database = rusqlite::Connection::open(world.database()).unwrap();
+    database.execute("UPDATE instance SET document = '{}'", ()).unwrap();
+    // The writer is held up meanwhile, so that they come in few transactions.
+    let lock = "BEGIN IMMEDIATE";
+    database.execute_batch(lock).unwrap();
+    let statuses = std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..8)
+            .map(|n| {
+                let id = if n == 0 { MACHINE.to_owned() } else { format!("machine-{n}") };
+                let request = recorded("update_engine-check").replace(MACHINE, &id);
+                let world = &world;
+                scope.spawn(move || world.post(&request).status)
+            })
+            .collect();
+        database.execute_batch("COMMIT").unwrap();
+        waiting.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert_eq!(statuses, [503, 200, 200, 200, 200, 200, 200, 200]);
+}
+
+#[test]
+fn more_requests_than_may_wait_are_told_to_come_back() {
+    let world = World::with(|config| config.limits.n_waiting = 1);
+    let database = rusqlite::Connection::open(world.database()).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (told, telling) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        // The writer is held up, so sooner or later the queue is full.
+        let overloaded = loop {
+            let (world, told) = (&world, told.clone());
+            scope.spawn(move || told.send(world.post(&recorded("update_engine-check"))).unwrap());
+            if let Ok(reply) = telling.recv_timeout(Duration::from_millis(5)) {
+                break reply;
+            }
+        };
+        database.execute_batch("COMMIT").unwrap();
+        assert_eq!((overloaded.status, overloaded.header("retry-after")), (503, Some("60")));
+        assert!(overloaded.text().contains("overloaded"), "{}", overloaded.text());
+    });
+    drop(told);
+    assert!(telling.iter().any(|reply| reply.status == 200), "those who waited are answered");
+    assert!(is_well(&world));
 }

@@ -1,6 +1,10 @@
 //! The log is append-only, all-or-nothing, bounded, and quiet when nothing changed.
 
-use sm_store::{Error, Store, Visit, views::LogFilter};
+use sm_model::{
+    MachineId, Timestamp,
+    fleet::{Entry, Instance},
+};
+use sm_store::{Error, Ledger, Store, Visit, views::LogFilter};
 
 use crate::fleet::{Fleet, at, event, host, id, version};
 
@@ -71,4 +75,44 @@ fn committed_entries_are_there_after_reopening() {
         Store::views(&path).unwrap().log(&LogFilter { limit: 10, ..LogFilter::default() }).unwrap()
     };
     assert_eq!(log.iter().map(|view| view.seq).collect::<Vec<_>>(), [2, 1]);
+}
+
+/// Counts what a visit asks of the database.
+#[derive(Default)]
+struct Counting {
+    known: Option<Instance>,
+    writes: usize,
+}
+
+impl Ledger for Counting {
+    fn instance(&self, _: &MachineId) -> Result<Option<Instance>, Error> {
+        Ok(self.known.clone())
+    }
+
+    fn append(&mut self, _: &Entry) -> Result<(), Error> {
+        self.writes += 1;
+        Ok(())
+    }
+
+    fn project(&mut self, instance: &Instance) -> Result<(), Error> {
+        self.known = Some(instance.clone());
+        self.writes += 1;
+        Ok(())
+    }
+
+    fn heartbeat(&mut self, _: &MachineId, _: Timestamp) -> Result<(), Error> {
+        self.writes += 1;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_visit_costs_one_write_when_nothing_changed_and_four_for_a_new_host_with_an_offer() {
+    let mut ledger = Counting::default();
+    let mut visit = Visit::open(&mut ledger, &id("m1"), host("4900.2.0"), at(1)).unwrap();
+    visit.offer(version("4901.2.0")).unwrap();
+    visit.close().unwrap();
+    assert_eq!(ledger.writes, 4);
+    Visit::open(&mut ledger, &id("m1"), host("4900.2.0"), at(2)).unwrap().close().unwrap();
+    assert_eq!(ledger.writes, 5);
 }
