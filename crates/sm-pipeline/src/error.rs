@@ -1,5 +1,6 @@
 //! What can go wrong in the chain: the error of one of its links, or a machine that is not as it should be.
 
+use sm_compose::release::ReleaseError;
 use sm_host::files::FileError;
 use sm_vmtest::VmError;
 
@@ -19,14 +20,9 @@ pub enum Error {
     /// The update server could not be started.
     #[error("cannot start the update server")]
     Server(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A release directory is not whole.
-    #[error("`{release}` is no whole release: {problem}")]
-    Release {
-        /// The directory.
-        release: String,
-        /// What is wrong with it.
-        problem: String,
-    },
+    /// A release could not be written or read.
+    #[error("a release cannot be written or read")]
+    Release(#[from] ReleaseError),
     /// The work was done and its result is not what it should be.
     #[error("expected {expected}, found {found}")]
     Unexpected {
@@ -60,9 +56,7 @@ impl Error {
         match self {
             Error::Vm(source) => source.hint(),
             Error::File(source) => source.hint(),
-            Error::Release { .. } => {
-                Some("compose the release again: `stationmaster compose --help` tells how".to_owned())
-            }
+            Error::Release(source) => source.hint(),
             Error::Store(_) | Error::Server(_) | Error::Unexpected { .. } => None,
         }
     }
@@ -74,7 +68,7 @@ impl Error {
             Error::File(source) => source.exit_code(),
             Error::Store(_) => sm_model::exit::STORAGE,
             Error::Server(_) => sm_model::exit::NETWORK,
-            Error::Release { .. } => sm_model::exit::VERIFICATION,
+            Error::Release(source) => source.exit_code(),
             Error::Unexpected { .. } => sm_model::exit::NEGATIVE,
         }
     }

@@ -6,7 +6,6 @@
 //! |---|---|
 //! | [`journal`] | steps with times and bytes, written down as they end, reused where their inputs are the same |
 //! | [`table`] | steps as a table for a person |
-//! | [`release`] | a finished release directory, and which release a channel points to |
 //! | [`endpoint`] | the seam to the update server |
 //! | [`host_state`] | which release a guest runs, from which slot, and what else it could boot |
 //! | [`story`] | one machine's life: boot, update, a bad update, back to the good one |
@@ -15,7 +14,6 @@ pub mod endpoint;
 mod error;
 pub mod host_state;
 pub mod journal;
-pub mod release;
 pub mod story;
 pub mod table;
 

@@ -4,8 +4,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use serde::Serialize;
+use sm_compose::release::ReleaseDir;
+use sm_host::qemu::programs::BaseFormat;
 use sm_model::{
-    Version, exit,
+    ArtifactKind, Version, exit,
     fleet::Entry,
     report::{EventKind, EventResult, Report},
 };
@@ -20,7 +22,6 @@ use crate::{
     endpoint::{Endpoint, Served, StartEndpoint},
     host_state::{HostState, Slot},
     journal::{Journal, Step},
-    release::Release,
 };
 
 /// How long a boot takes on a guest's own processor, at most.
@@ -69,14 +70,14 @@ impl Story {
         host: &VmHost<'_>,
         served: Served,
         start: StartEndpoint<'_>,
-        release: &Release,
+        release: &ReleaseDir,
         dir: PathBuf,
     ) -> Result<Self, Error> {
-        release.make_current(&served.root)?;
+        release.make_current()?;
         let server = start(&served).map_err(Error::Server)?;
-        let (image, format) = release.bootable_image()?;
+        let image = release.path_of(ArtifactKind::QemuImage)?;
         let manifest = release.manifest();
-        let mut plan = VmPlan::new(manifest.board.0, image, format, dir);
+        let mut plan = VmPlan::new(manifest.board.0, image, BaseFormat::Qcow2, dir);
         plan.access = plan.access.with_update_server(server.port(), &manifest.channel.to_string());
         plan.screen = Screen::Off;
         let vm = Vm::start(host, &plan)?;
@@ -97,7 +98,11 @@ impl Story {
     ///
     /// # Errors
     /// When it does not, or is not healthy.
-    pub fn first_boot(&mut self, journal: &mut Journal<'_>, release: &Release) -> Result<BootReport, Error> {
+    pub fn first_boot(
+        &mut self,
+        journal: &mut Journal<'_>,
+        release: &ReleaseDir,
+    ) -> Result<BootReport, Error> {
         let name = format!("boot {} through UEFI", release.manifest().version);
         journal.step(&name, |step| {
             let report = self.next_boot(step)?;
@@ -113,12 +118,11 @@ impl Story {
     ///
     /// # Errors
     /// When one of these does not happen in time or not as it should.
-    pub fn update(&mut self, journal: &mut Journal<'_>, release: &Release) -> Result<BootReport, Error> {
+    pub fn update(&mut self, journal: &mut Journal<'_>, release: &ReleaseDir) -> Result<BootReport, Error> {
         let version = release.manifest().version;
         let before = HostState::of(&mut self.vm)?;
-        let (payload, _) = release.artifact(sm_model::ArtifactKind::Payload)?;
         journal.step(&format!("install {version} by its own agent"), |step| {
-            step.count_bytes(payload.size_bytes);
+            step.count_bytes(payload_bytes(release));
             let reported = self.offer(release)?;
             self.wait_for_install(step, reported)
         })?;
@@ -141,13 +145,12 @@ impl Story {
     pub fn fall_back(
         &mut self,
         journal: &mut Journal<'_>,
-        bad: &Release,
-        good: &Release,
+        bad: &ReleaseDir,
+        good: &ReleaseDir,
     ) -> Result<Rejected, Error> {
         let version = bad.manifest().version;
-        let (payload, _) = bad.artifact(sm_model::ArtifactKind::Payload)?;
         let reported = journal.step(&format!("install {version}, which is broken"), |step| {
-            step.count_bytes(payload.size_bytes);
+            step.count_bytes(payload_bytes(bad));
             let reported = self.offer(bad)?;
             self.wait_for_install(step, reported)?;
             Ok(reported)
@@ -183,9 +186,9 @@ impl Story {
     }
 
     /// Makes the server offer `release` and the machine's agent ask now instead of within the hour; returns what was reported before.
-    fn offer(&mut self, release: &Release) -> Result<usize, Error> {
+    fn offer(&mut self, release: &ReleaseDir) -> Result<usize, Error> {
         let reported = self.reports()?.len();
-        release.make_current(&self.served.root)?;
+        release.make_current()?;
         // The service does the rest: it notices what the check has found. A guest's network may be up a little after its shell.
         let deadline = self.vm.pace().within(INSTALL);
         self.vm.guest().wait_for(
@@ -254,7 +257,7 @@ impl Story {
         Ok(BootReport::of_next_boot(&mut self.vm, deadline, &mut |line| step.detail(line))?)
     }
 
-    fn wait_until_good(&mut self, step: &Step, release: &Release) -> Result<(), Error> {
+    fn wait_until_good(&mut self, step: &Step, release: &ReleaseDir) -> Result<(), Error> {
         let (os, version) = (release.manifest().os.clone(), release.manifest().version);
         let deadline = self.vm.pace().within(BOOT);
         loop {
@@ -278,7 +281,7 @@ impl Story {
     }
 
     /// Watches boot after boot until the good release runs again; returns how many boots the bad one got.
-    fn wait_for_fallback(&mut self, step: &Step, bad: &Release, good: &Release) -> Result<u32, Error> {
+    fn wait_for_fallback(&mut self, step: &Step, bad: &ReleaseDir, good: &ReleaseDir) -> Result<u32, Error> {
         let mut tries = 0;
         for _ in 0..MAX_BOOTS {
             let deadline = self.vm.pace().within(BOOT);
@@ -320,7 +323,7 @@ impl Story {
     }
 
     /// Asks for updates once more while the bad release is still the channel's current one.
-    fn expect_no_retry(&mut self, bad: &Release, good: &Release) -> Result<String, Error> {
+    fn expect_no_retry(&mut self, bad: &ReleaseDir, good: &ReleaseDir) -> Result<String, Error> {
         let (os, version) = (&bad.manifest().os, bad.manifest().version);
         let boot = self.vm.guest().boot().cloned();
         let deadline = self.vm.pace().within(COMMAND);
@@ -340,6 +343,10 @@ impl Story {
 /// How often is looked whether something has happened.
 const LOOK: Duration = Duration::from_millis(500);
 
+fn payload_bytes(release: &ReleaseDir) -> u64 {
+    release.manifest().artifact(ArtifactKind::Payload).map_or(0, |payload| payload.size_bytes)
+}
+
 fn in_words(report: &Report) -> String {
     let reason = report.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
     format!("{:?} {:?} (from {}){reason}", report.kind, report.result, report.version)
@@ -354,7 +361,7 @@ fn expect_healthy(report: &BootReport) -> Result<(), Error> {
     expect(report.is_healthy(), "a system that is `running`", &found)
 }
 
-fn expect_running(state: &HostState, release: &Release) -> Result<(), Error> {
+fn expect_running(state: &HostState, release: &ReleaseDir) -> Result<(), Error> {
     let manifest = release.manifest();
     let expected = format!("{} with root hash {}", manifest.version, manifest.usr_root_hash);
     let found = format!("{} with root hash {}", state.version, state.root_hash);

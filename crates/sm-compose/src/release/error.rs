@@ -67,6 +67,14 @@ pub enum ReleaseError {
         /// Its format.
         found: u32,
     },
+    /// The directory is not where its version belongs.
+    #[error("`{}` holds version {version}: expected it at `CHANNEL/BOARD/{version}`", directory.display())]
+    Misplaced {
+        /// The directory.
+        directory: PathBuf,
+        /// What it holds.
+        version: sm_model::Version,
+    },
     /// The release lacks an artifact.
     #[error("release `{}` lacks its artifact `{kind:?}`", directory.display())]
     Lacks {
@@ -116,6 +124,7 @@ impl ReleaseError {
             }
             ReleaseError::Format { .. } => Some("read it with the version of stationmaster that wrote it".to_owned()),
             ReleaseError::Write { .. }
+            | ReleaseError::Misplaced { .. }
             | ReleaseError::Name(_)
             | ReleaseError::Malformed { .. }
             | ReleaseError::Lacks { .. } => None,
@@ -131,6 +140,7 @@ impl ReleaseError {
             ReleaseError::Name(_)
             | ReleaseError::AlreadyReleased { .. }
             | ReleaseError::NoRelease(_)
+            | ReleaseError::Misplaced { .. }
             | ReleaseError::Malformed { .. }
             | ReleaseError::Format { .. }
             | ReleaseError::Lacks { .. } => exit::INVALID_INPUT,

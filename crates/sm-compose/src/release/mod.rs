@@ -24,7 +24,7 @@ pub mod publish;
 pub mod sbom;
 mod staging;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod version_text;
 
 pub use error::ReleaseError;

@@ -15,6 +15,7 @@ use super::{
     changelogs::Changelogs,
     contents::{self, Listed},
     names,
+    staging::switch_current,
 };
 use crate::archive::lock_file;
 
@@ -119,6 +120,19 @@ impl ReleaseDir {
     pub fn changelogs(&self) -> Result<Changelogs, ReleaseError> {
         let path = self.path_of(ArtifactKind::Changelogs)?;
         Changelogs::decode(&self.bytes(ArtifactKind::Changelogs)?).map_err(malformed(&path, "collection of changelogs"))
+    }
+
+    /// Points `current` of its channel and board here: hosts are offered this release from now on.
+    ///
+    /// # Errors
+    /// When the directory is not at `CHANNEL/BOARD/VERSION`, or the link cannot be written.
+    pub fn make_current(&self) -> Result<(), ReleaseError> {
+        let path = self.path.canonicalize().map_err(FileError::io("find", &self.path))?;
+        let version = self.manifest.version.to_string();
+        match path.parent() {
+            Some(board) if path.file_name() == Some(version.as_ref()) => switch_current(board, &version),
+            _ => Err(ReleaseError::Misplaced { directory: path, version: self.manifest.version }),
+        }
     }
 
     /// Reads every artifact and compares its digest with the manifest's.

@@ -162,7 +162,7 @@ fn check_current(board: &Path) -> Result<(), ReleaseError> {
 }
 
 /// Points `current` at a version: the old one or the new one is seen, never none.
-fn switch_current(board: &Path, version: &str) -> Result<(), ReleaseError> {
+pub(super) fn switch_current(board: &Path, version: &str) -> Result<(), ReleaseError> {
     let current = board.join(names::CURRENT);
     if fs::read_link(&current).is_ok_and(|target| target == Path::new(version)) {
         return Ok(());

@@ -12,4 +12,4 @@ mod identifiers;
 mod licence;
 
 pub use build::{Described, document};
-pub use document::Document;
+pub use document::{Document, File};

@@ -133,6 +133,20 @@ fn the_link_follows_the_newest_and_the_older_version_stays() {
 }
 
 #[test]
+fn the_link_can_be_taken_back_to_an_older_version() {
+    let fixture = Fixture::new("4893.2.0");
+    let older = fixture.publish().unwrap().directory;
+    Fixture::over(&fixture.directory, "4893.2.1").publish().unwrap();
+    ReleaseDir::open(&older).unwrap().make_current().unwrap();
+    assert_eq!(fs::read_link(fixture.board().join("current")).unwrap().to_str(), Some("4893.2.0"));
+
+    let stray = fixture.board().join("stray");
+    fs::rename(&older, &stray).unwrap();
+    let refused = ReleaseDir::open(&stray).unwrap().make_current().unwrap_err();
+    assert!(matches!(refused, ReleaseError::Misplaced { .. }), "{refused}");
+}
+
+#[test]
 fn what_stands_in_the_way_of_the_link_is_not_touched() {
     let fixture = Fixture::new("4893.2.0");
     fs::create_dir_all(fixture.board().join("current/precious")).unwrap();
