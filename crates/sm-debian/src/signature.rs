@@ -270,3 +270,19 @@ impl SigningKey {
         fingerprints.contains(&&self.key.fingerprint())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_with_known_collisions_are_not_accepted() {
+        for broken in [HashAlgorithm::None, HashAlgorithm::Md5, HashAlgorithm::Sha1, HashAlgorithm::Ripemd160]
+        {
+            assert!(!is_strong(broken), "{broken:?}");
+        }
+        for strong in [HashAlgorithm::Sha256, HashAlgorithm::Sha384, HashAlgorithm::Sha512] {
+            assert!(is_strong(strong), "{strong:?}");
+        }
+    }
+}

@@ -51,14 +51,12 @@ pub struct SignatureTraits {
     pub made: Timestamp,
     /// How long it is valid.
     pub lifetime_secs: Option<u32>,
-    /// Over which hash.
-    pub hash: HashAlgorithm,
 }
 
 impl SignatureTraits {
-    /// A SHA-512 signature that does not end.
+    /// A signature that does not end.
     pub fn made(made: Timestamp) -> Self {
-        SignatureTraits { made, lifetime_secs: None, hash: HashAlgorithm::Sha512 }
+        SignatureTraits { made, lifetime_secs: None }
     }
 }
 
@@ -107,7 +105,8 @@ impl TestKey {
     }
 
     fn signature(&self, text: &str, traits: SignatureTraits) -> Pgp<pgp::packet::Signature> {
-        let mut config = SignatureConfig::v4(SignatureType::Text, self.secret.algorithm(), traits.hash);
+        let mut config =
+            SignatureConfig::v4(SignatureType::Text, self.secret.algorithm(), HashAlgorithm::Sha512);
         let made = SubpacketData::SignatureCreationTime(pgp_time(traits.made));
         config.hashed_subpackets = vec![
             Subpacket::regular(made)?,
@@ -163,6 +162,8 @@ pub fn sign(text: &str, keys: &[&TestKey], traits: SignatureTraits) -> Pgp<Strin
 pub struct TestPackage {
     /// Its stanza without what [`TestSuite`] adds: `Filename`, `Size`, `SHA256`.
     pub stanza: String,
+    /// Path of its file below the mirror.
+    pub path: String,
     /// Its file.
     pub file: Vec<u8>,
 }
@@ -179,21 +180,14 @@ impl TestPackage {
         if !stanza.contains("Architecture:") {
             stanza.push_str("Architecture: amd64\n");
         }
-        TestPackage { stanza, file: format!("the file of {name} {version}").into_bytes() }
-    }
-
-    /// Path of its file below the mirror.
-    pub fn path(&self) -> String {
-        let field =
-            |name: &str| self.stanza.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-        let version = field("Version: ").replace(':', "-");
-        format!("pool/main/{}_{version}.deb", field("Package: "))
+        let path = format!("pool/main/{name}_{}.deb", version.replace(':', "-"));
+        TestPackage { stanza, path, file: format!("the file of {name} {version}").into_bytes() }
     }
 
     /// Its whole stanza.
     pub fn full_stanza(&self) -> String {
         let digest = Sha256(sha2::Sha256::digest(&self.file).into());
-        format!("{}Filename: {}\nSize: {}\nSHA256: {digest}\n", self.stanza, self.path(), self.file.len())
+        format!("{}Filename: {}\nSize: {}\nSHA256: {digest}\n", self.stanza, self.path, self.file.len())
     }
 }
 
@@ -269,7 +263,7 @@ impl TestSuite {
             }
             files.insert(format!("{directory}/Packages{suffix}"), bytes);
         }
-        files.extend(self.packages.iter().map(|package| (package.path(), package.file.clone())));
+        files.extend(self.packages.iter().map(|package| (package.path.clone(), package.file.clone())));
         files
     }
 
