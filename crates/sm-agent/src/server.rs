@@ -88,7 +88,8 @@ mod tests {
     fn answers_that_are_none_are_refused_in_words() {
         let other = "io.example.Other".parse().unwrap();
         for (answer, words) in [
-            (Answer::Bytes(b"<html>".to_vec()), "not well-formed"),
+            (Answer::Bytes(b"<html>".to_vec()), "the end of every element"),
+            (Answer::Bytes(b"<html x>".to_vec()), "not well-formed"),
             (Answer::Bytes(Vec::new()), "one root element"),
             (Answer::Bytes(vec![b' '; 100_000]), "at most"),
             (Answer::Bytes(response(app_id(), AppStatus::UnknownApplication)), "error-unknownApplication"),

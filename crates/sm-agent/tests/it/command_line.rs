@@ -1,0 +1,82 @@
+//! The program itself, on the same made-up host.
+
+use sm_host::process::{Invocation, ProcessError, Runner, SystemRunner};
+
+use crate::host::{Host, NEW_RELEASE};
+
+fn run(host: &Host, args: &[&str]) -> Result<String, ProcessError> {
+    let program = Invocation::new(env!("CARGO_BIN_EXE_stationmaster-agent"))
+        .arg("--root")
+        .arg(host.path("").as_os_str())
+        .args(args);
+    SystemRunner.run(&program).map(|output| String::from_utf8(output.stdout).unwrap())
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn status_and_why_tell_where_the_host_stands() {
+    let host = Host::new();
+    host.offer(&NEW_RELEASE, &NEW_RELEASE.payload);
+    host.settle();
+    let status = json(&run(&host, &["status", "--json"]).unwrap());
+    assert_eq!(status["running"], "4900.0.0");
+    assert_eq!(status["phase"], "reboot-needed");
+    assert_eq!(status["target"], "4907.0.0");
+    assert_eq!(status["kernel_images"][0], "boxcar_4907.0.0+3.efi");
+    let words = run(&host, &["status"]).unwrap();
+    assert!(words.contains("state         reboot-needed\n"), "{words}");
+    let why = run(&host, &["why"]).unwrap();
+    assert!(why.starts_with("4900.0.0 runs; 4907.0.0 is installed and waits for a reboot\n"), "{why}");
+    assert!(why.ends_with("next: reboot\n"), "{why}");
+}
+
+#[test]
+fn a_wrong_configuration_is_explained_and_status_still_works() {
+    let host = Host::new();
+    host.put("etc/boxcar/update.conf", "SERVER=ftp://x\n");
+    let why = run(&host, &["why"]).unwrap();
+    assert!(why.contains("update.conf:1: `SERVER`"), "{why}");
+    assert!(why.contains("next: nothing, until the configuration is corrected"), "{why}");
+    let refused = run(&host, &["check"]).unwrap_err().to_string();
+    assert!(refused.contains('3'), "{refused}");
+}
+
+#[test]
+fn a_healthy_host_is_healthy_and_a_host_that_could_not_update_leaves_a_note() {
+    let host = Host::new();
+    assert_eq!(run(&host, &["health"]).unwrap(), "healthy\n");
+    host.put("usr/share/boxcar/update-payload-key.pub.pem", "gone");
+    let error = run(&host, &["health"]).unwrap_err();
+    assert!(error.to_string().contains('8'), "{error}");
+    let note = std::fs::read_to_string(host.path("var/lib/boxcar/update/health-4900.0.0.json")).unwrap();
+    assert_eq!(json(&note)["problems"][0]["subject"], "the payload key");
+}
+
+#[test]
+fn a_reset_forgets_rejections() {
+    let host = Host::new();
+    let mut payload = NEW_RELEASE.payload.clone();
+    let last = payload.len() - 1;
+    payload[last] ^= 1;
+    host.offer(&NEW_RELEASE, &payload);
+    host.settle();
+    assert_eq!(host.state().rejected.len(), 1);
+    let forgotten = json(&run(&host, &["reset", "--version", "1.0.0", "--json"]).unwrap());
+    assert_eq!(forgotten["forgotten"], 0);
+    let forgotten = json(&run(&host, &["reset", "--json"]).unwrap());
+    assert_eq!(forgotten["forgotten"], 1);
+    assert_eq!(host.state().rejected, []);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_a_network_failure() {
+    let host = Host::new();
+    host.put("etc/boxcar/update.conf", "SERVER=http://127.0.0.1:1/\n");
+    for verb in ["check", "update"] {
+        let error = run(&host, &[verb]).unwrap_err().to_string();
+        assert!(error.contains('5'), "{verb}: {error}");
+    }
+}
