@@ -1,0 +1,187 @@
+//! `stationmaster lock`: which exact packages a recipe stands for; renewing them, and telling two locks apart.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use sm_compose::{
+    archive::{Archive, Mirrors, lock_file},
+    recipe::{self, Recipe},
+};
+use sm_debian::{Keyring, LockDiff, Request, lock::versions_to_keep};
+use sm_host::{
+    clock::{Clock, SystemClock},
+    fetch::{HttpFetch, Timeouts},
+    files::read_limited,
+};
+use sm_model::{Arch, Lock, PackageName, PackageVersion};
+
+use crate::context::{Context, Outcome};
+
+/// Largest keyring that is read.
+const MAX_KEYRING_BYTES: u64 = 16 << 20;
+
+/// Pin the exact packages that a recipe stands for.
+///
+/// Reads the signed indexes of the recipe's suites, finds one set of packages
+/// that satisfies every dependency, and writes it down. A lock that still answers
+/// the recipe is left as it is, and the network is not asked.
+#[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  stationmaster lock\n  stationmaster lock --arch arm64\n  \
+                  stationmaster lock --mirror debian=https://mirror.example/debian\n  \
+                  stationmaster lock update --only curl --only libcurl4t64\n  \
+                  stationmaster lock diff old.lock new.lock"
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Renew the lock: all packages, or only some.
+    Update {
+        #[command(flatten)]
+        what: What,
+        /// Renew only this package, and what it needs newer; repeatable.
+        #[arg(long, value_name = "PACKAGE")]
+        only: Vec<PackageName>,
+    },
+    /// Tell what differs between two locks.
+    Diff {
+        /// The older lock.
+        old: PathBuf,
+        /// The newer lock.
+        new: PathBuf,
+    },
+}
+
+/// Which set of packages, from where.
+#[derive(Debug, clap::Args)]
+struct What {
+    /// The recipe.
+    #[arg(long, value_name = "FILE", default_value = "os/boxcar/recipe.toml")]
+    recipe: PathBuf,
+    /// A variant to lay over the recipe; repeatable.
+    #[arg(long, value_name = "FILE")]
+    variant: Vec<PathBuf>,
+    /// The architecture.
+    #[arg(long, default_value_t = Arch::Amd64)]
+    arch: Arch,
+    /// The packages of the tools tree instead of the image's.
+    #[arg(long)]
+    tools: bool,
+    /// Where an archive is, instead of what APT says; repeatable.
+    #[arg(long, value_name = "NAME=URL")]
+    mirror: Vec<String>,
+    /// Trust these keys instead of the recipe's.
+    #[arg(long, value_name = "FILE")]
+    keyring: Option<PathBuf>,
+    /// The lock [default: ARCH.lock or tools-ARCH.lock beside the recipe].
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+    match &args.verb {
+        None => make(&args.what, ctx),
+        Some(Verb::Update { what, only }) => update(what, only, ctx),
+        Some(Verb::Diff { old, new }) => diff(old, new, ctx),
+    }
+}
+
+fn make(what: &What, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+    let question = Question::read(what)?;
+    let path = what.path();
+    if let Some(lock) = lock_file::read_if_present(&path)?
+        && lock.request == question.request.digest()
+    {
+        ctx.progress.note(&format!("`{}` already answers the recipe", path.display()));
+        return tell(ctx, &path, &lock, &lock);
+    }
+    let lock = question.resolve(what, &BTreeMap::new(), ctx)?;
+    let before = Lock { packages: Vec::new(), ..lock.clone() };
+    lock_file::write(&path, &lock)?;
+    tell(ctx, &path, &before, &lock)
+}
+
+fn update(what: &What, only: &[PackageName], ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+    let question = Question::read(what)?;
+    let path = what.path();
+    let old = lock_file::read(&path)?;
+    if let Some(unknown) = only.iter().find(|name| !old.packages.iter().any(|package| package.name == **name))
+    {
+        anyhow::bail!("package `{unknown}` is not in `{}`", path.display());
+    }
+    let keep = if only.is_empty() { BTreeMap::new() } else { versions_to_keep(&old, only) };
+    let lock = question.resolve(what, &keep, ctx)?;
+    lock_file::write(&path, &lock)?;
+    tell(ctx, &path, &old, &lock)
+}
+
+fn diff(old: &Path, new: &Path, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+    ctx.data(&LockDiff::between(&lock_file::read(old)?, &lock_file::read(new)?))?;
+    Ok(Outcome::Done)
+}
+
+/// Prints what changed, and sums up where it was written.
+fn tell(ctx: &Context<'_>, path: &Path, old: &Lock, new: &Lock) -> anyhow::Result<Outcome> {
+    let bytes: u64 = new.packages.iter().map(|package| package.size_bytes).sum();
+    let (n, megabytes) = (new.packages.len(), bytes / 1_000_000);
+    ctx.progress.note(&format!("`{}`: {n} packages for `{}`, {megabytes} MB", path.display(), new.arch));
+    ctx.data(&LockDiff::between(old, new))?;
+    Ok(Outcome::Done)
+}
+
+/// What is asked of the archives, and whose signatures count.
+struct Question {
+    request: Request,
+    keyring: Keyring,
+}
+
+impl Question {
+    fn read(what: &What) -> anyhow::Result<Self> {
+        let recipe = recipe::load(&what.recipe, &what.variant)?;
+        let keyring = match &what.keyring {
+            Some(path) => read_limited(path, MAX_KEYRING_BYTES)?,
+            None => recipe.keyring.to_vec(),
+        };
+        let keyring = Keyring::parse(&keyring).context("cannot use the keyring")?;
+        Ok(Question { request: request(&recipe, what)?, keyring })
+    }
+
+    fn resolve(
+        &self,
+        what: &What,
+        keep: &BTreeMap<PackageName, PackageVersion>,
+        ctx: &Context<'_>,
+    ) -> anyhow::Result<Lock> {
+        let fetch = HttpFetch::new("stationmaster", Timeouts::default());
+        let mirrors = Mirrors::of_apt(Path::new("/etc/apt"))?.overridden(&what.mirror)?;
+        let archive = Archive::new(&fetch, &mirrors, &sm_compose::archive::default_cache()?, ctx.progress);
+        Ok(archive.resolve(&self.request, &self.keyring, keep, SystemClock.now())?)
+    }
+}
+
+fn request(recipe: &Recipe, what: &What) -> anyhow::Result<Request> {
+    if what.tools {
+        return Ok(recipe.tools_for(what.arch));
+    }
+    let target = recipe.targets.get(&what.arch);
+    let target = target.with_context(|| format!("the recipe has no architecture `{}`", what.arch))?;
+    Ok(target.packages.clone())
+}
+
+impl What {
+    fn path(&self) -> PathBuf {
+        let set = if self.tools { "tools-" } else { "" };
+        let default = || self.recipe.with_file_name(format!("{set}{}.lock", self.arch));
+        self.output.clone().unwrap_or_else(default)
+    }
+}
