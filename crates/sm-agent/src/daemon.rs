@@ -1,6 +1,6 @@
 //! Turn after turn, until the process ends. It needs no orderly end: whoever stops it may kill it at any moment.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -10,16 +10,11 @@ use rustix::{
 use sm_host::files;
 use sm_model::Timestamp;
 
-use crate::{
-    Agent, Error, Turn,
-    server::chain,
-    store::{Lock, Store},
-    turn::describe,
-};
+use crate::{Agent, Error, Turn, server::chain, turn::describe};
 
 /// Longest uninterrupted wait: afterwards the clock and the host are looked at again, because both may have changed unseen.
 const MAX_WAIT: Duration = Duration::from_secs(10 * 60);
-/// Wait after an error of the host itself, or while somebody else holds the lock.
+/// Wait after an error of the host itself.
 const RETRY_WAIT: Duration = Duration::from_secs(30);
 
 /// Runs for ever.
@@ -27,7 +22,10 @@ const RETRY_WAIT: Duration = Duration::from_secs(30);
 /// # Errors
 /// When the first look at the host fails in a way that waiting cannot mend: the unit's `Restart=` decides what then.
 pub fn run(agent: &Agent<'_>) -> Result<std::convert::Infallible, Error> {
-    let changes = Changes::watch(agent)?;
+    let [own_settings, _] = agent.root().settings();
+    // A host without settings of its own has no such directory.
+    let settings = own_settings.parent().filter(|dir| dir.is_dir());
+    let changes = Changes::watch(agent.store().dir(), settings)?;
     let clock = agent.world().clock;
     start(agent)?;
     let mut last_trouble = None;
@@ -41,7 +39,7 @@ pub fn run(agent: &Agent<'_>) -> Result<std::convert::Infallible, Error> {
             }
             Err(error) => {
                 let words = chain(&error);
-                if !matches!(error, Error::Busy) && last_trouble.as_ref() != Some(&words) {
+                if last_trouble.as_ref() != Some(&words) {
                     agent.world().progress.note(&words);
                     last_trouble = Some(words);
                 }
@@ -52,19 +50,16 @@ pub fn run(agent: &Agent<'_>) -> Result<std::convert::Infallible, Error> {
     }
 }
 
-/// Sets the first check, unless somebody works already.
+/// Sets the first check.
 fn start(agent: &Agent<'_>) -> Result<(), Error> {
     let random = agent.random()?;
-    match agent.store().lock() {
-        Ok(lock) => agent.change(&lock, |state, now| state.start(now, random)),
-        Err(Error::Busy) => Ok(()),
-        Err(error) => Err(error),
-    }
+    let lock = agent.store().wait_for_lock()?;
+    agent.change(&lock, |state, now| state.start(now, random))
 }
 
 /// Takes turns under the lock until there is nothing to do; returns until when.
 fn turns(agent: &Agent<'_>) -> Result<Timestamp, Error> {
-    let lock: Lock = agent.store().lock()?;
+    let lock = agent.store().wait_for_lock()?;
     loop {
         let turn = agent.turn(&lock)?;
         if let Some(words) = describe(&turn) {
@@ -87,16 +82,14 @@ struct Changes {
 }
 
 impl Changes {
-    fn watch(agent: &Agent<'_>) -> Result<Self, Error> {
-        let store: &Store = agent.store();
-        files::create_dir_all(store.dir())?;
+    fn watch(documents: &Path, settings: Option<&Path>) -> Result<Self, Error> {
+        files::create_dir_all(documents)?;
         let failed = |errno: rustix::io::Errno| Error::system("watch for changes")(errno.into());
         let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
         let inotify = inotify::init(flags).map_err(failed)?;
         let events = inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::CLOSE_WRITE;
-        inotify::add_watch(&inotify, store.dir(), inotify::WatchFlags::MOVED_TO).map_err(failed)?;
-        // A host without settings of its own has no such directory.
-        if let Some(settings) = agent.root().settings()[0].parent().filter(|dir| dir.is_dir()) {
+        inotify::add_watch(&inotify, documents, inotify::WatchFlags::MOVED_TO).map_err(failed)?;
+        if let Some(settings) = settings {
             inotify::add_watch(&inotify, settings, events).map_err(failed)?;
         }
         Ok(Changes { inotify })
@@ -116,5 +109,29 @@ impl Changes {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(errno) => Err(Error::system("wait for changes")(errno.into())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_that_somebody_else_replaces_ends_the_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        let changes = Changes::watch(dir.path(), None).unwrap();
+        files::write_atomic(&dir.path().join("state.json"), b"{}").unwrap();
+        // Without the change this would take a day.
+        changes.wait(Duration::from_secs(86_400)).unwrap();
+        changes.forget();
+        changes.wait(Duration::from_millis(1)).unwrap();
+    }
+
+    #[test]
+    fn settings_that_an_editor_writes_in_place_end_the_wait() {
+        let [dir, settings] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let changes = Changes::watch(dir.path(), Some(settings.path())).unwrap();
+        std::fs::write(settings.path().join("update.conf"), "GROUP=beta").unwrap();
+        changes.wait(Duration::from_secs(86_400)).unwrap();
     }
 }

@@ -98,6 +98,18 @@ impl Store {
     /// # Errors
     /// [`Error::Busy`] when another process holds it; otherwise when the system refuses.
     pub fn lock(&self) -> Result<Lock, Error> {
+        self.lock_by(FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// Takes the lock, however long another agent holds it.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn wait_for_lock(&self) -> Result<Lock, Error> {
+        self.lock_by(FlockOperation::LockExclusive)
+    }
+
+    fn lock_by(&self, operation: FlockOperation) -> Result<Lock, Error> {
         files::create_dir_all(&self.dir)?;
         let path = self.dir.join("lock");
         let file = OpenOptions::new()
@@ -106,7 +118,7 @@ impl Store {
             .write(true)
             .open(&path)
             .map_err(Error::system(format!("open `{}`", path.display())))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match flock(&file, operation) {
             Ok(()) => Ok(Lock { _file: file }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Busy),
             Err(errno) => Err(Error::system(format!("lock `{}`", path.display()))(errno.into())),

@@ -80,19 +80,11 @@ fn until_checked(agent: &Agent<'_>, lock: &Lock) -> Result<Option<Outcome>, Erro
 
 /// Takes the lock, waiting for whoever works at the moment.
 pub(crate) fn lock(agent: &Agent<'_>) -> Result<Lock, Error> {
-    let mut told = false;
-    loop {
-        match agent.store().lock() {
-            Err(Error::Busy) => {
-                if !told {
-                    say(
-                        "waiting for the agent that is at work; `stationmaster-agent status` shows what it does",
-                    );
-                    told = true;
-                }
-                agent.world().clock.sleep(std::time::Duration::from_millis(500));
-            }
-            result => return result,
+    match agent.store().lock() {
+        Err(Error::Busy) => {
+            say("waiting for the agent that is at work; `stationmaster-agent status` shows what it does");
+            agent.store().wait_for_lock()
         }
+        result => result,
     }
 }
