@@ -3,13 +3,15 @@
 use std::{
     fs::File,
     io::{self, BufReader, Read, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
+    ops::Range,
+    path::PathBuf,
 };
 
 use sm_host::files::FileError;
 use sm_image::{
     Guid, esp,
     gpt::{Attributes, Label, NewPartition, Partition, Table, kinds},
+    qcow2::{self, Compression},
     verity::{self, RootHash, Superblock},
 };
 
@@ -73,7 +75,7 @@ impl<'a> NewDisk<'a> {
         boot: &BootFiles,
         uki: &[u8],
         root_hash: RootHash,
-    ) -> Result<PathBuf, ComposeError> {
+    ) -> Result<Disks, ComposeError> {
         let identity = derived_guid(&format!("disk {root_hash}"));
         let table = Table::lay_out(identity, self.size_bytes, &partitions(self.inputs, Some(root_hash))?)?;
         table.write_new(&mut self.file)?;
@@ -90,8 +92,41 @@ impl<'a> NewDisk<'a> {
             esp::File::new(uki_path, uki),
         ];
         esp::write(&mut self.file, &volume, files)?;
-        Ok(self.path)
+        let qcow2 = self.write_qcow2()?;
+        Ok(Disks { raw: self.path, qcow2 })
     }
+
+    /// The same disk once more, for QEMU.
+    fn write_qcow2(&mut self) -> Result<PathBuf, ComposeError> {
+        let path = self.inputs.work.join("disk.qcow2");
+        let mut to = File::create_new(&path).map_err(FileError::io("create", &path))?;
+        let extents = data_extents(&self.file, self.size_bytes).map_err(FileError::io("read", &self.path))?;
+        qcow2::write(&mut self.file, self.size_bytes, &extents, Compression::None, &mut to)?;
+        Ok(path)
+    }
+}
+
+/// One disk in two formats.
+pub(super) struct Disks {
+    pub(super) raw: PathBuf,
+    pub(super) qcow2: PathBuf,
+}
+
+/// Where a sparse file holds data (lseek(2), `SEEK_DATA`). The ranges may hold zeros; what is outside them is zeros.
+fn data_extents(file: &File, size_bytes: u64) -> io::Result<Vec<Range<u64>>> {
+    let mut extents = Vec::new();
+    let mut at = 0;
+    while at < size_bytes {
+        let start = match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(at)) {
+            Ok(start) => start,
+            Err(rustix::io::Errno::NXIO) => break,
+            Err(errno) => return Err(errno.into()),
+        };
+        let end = rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(start))?.min(size_bytes);
+        extents.push(start..end);
+        at = end;
+    }
+    Ok(extents)
 }
 
 /// Size of the disk as shipped: the first boot makes ROOT in what follows, on a disk of at least `root-mib` more.
@@ -191,4 +226,3 @@ impl Seek for Shifted<'_> {
         self.file.seek(to).map(|position| position.saturating_sub(self.start))
     }
 }
-

@@ -47,6 +47,9 @@ pub enum ComposeError {
     /// The partition table.
     #[error("cannot make the partition table")]
     Gpt(#[from] sm_image::gpt::Error),
+    /// The qcow2 image.
+    #[error("cannot write the qcow2 image")]
+    Qcow2(#[from] sm_image::qcow2::Error),
     /// The release's name does not fit into the partition table.
     #[error("cannot name the partitions after the release")]
     Label(#[from] sm_image::gpt::InvalidLabel),
@@ -117,6 +120,7 @@ impl ComposeError {
             ComposeError::Agent(_) | ComposeError::AgentArch { .. } | ComposeError::AgentLibrary { .. } => {
                 Some("give an agent built for the image's architecture with `--agent`".to_owned())
             }
+            ComposeError::Qcow2(error) => error.hint(),
             ComposeError::Label(_) => Some("choose a shorter `id` of `[os]`".to_owned()),
             ComposeError::Process(_) => None,
         }

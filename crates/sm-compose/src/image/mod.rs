@@ -111,12 +111,11 @@ pub fn compose(
     let uki_path = inputs.work.join("kernel.efi");
     files::write_atomic(&uki_path, &uki)?;
     steps.advance(1);
-    let disk = disk.write_boot(&boot, &uki, root_hash)?;
-    let qcow2 = inputs.work.join("disk.qcow2");
+    let disks = disk.write_boot(&boot, &uki, root_hash)?;
     steps.advance(1);
     Ok(ComposedImage {
-        disk,
-        qcow2,
+        disk: disks.raw,
+        qcow2: disks.qcow2,
         usr: usr.path,
         usr_size_bytes: usr.size_bytes,
         root_hash: root_hash.digest(),

@@ -28,15 +28,16 @@ use select::Selection;
 pub(crate) use select::{final_file, resolve};
 
 /// Directories that the kernel, PID 1 and the switch to the real root expect.
-const DIRECTORIES: [&str; 8] = ["/dev", "/etc", "/proc", "/root", "/run", "/sys", "/sysroot", "/tmp"];
+const DIRECTORIES: [&str; 9] =
+    ["/dev", "/etc", "/proc", "/root", "/run", "/sys", "/sysroot", "/tmp", "/var/tmp"];
 /// The merged-/usr layout, and what the kernel starts.
 const LINKS: [(&str, &str); 6] = [
     ("/bin", "usr/bin"),
     ("/init", "usr/lib/systemd/systemd"),
     ("/lib", "usr/lib"),
     ("/lib64", "usr/lib64"),
+    ("/etc/os-release", "initrd-release"),
     ("/sbin", "usr/sbin"),
-    ("/var", "run"),
 ];
 /// The image's accounts: udev rules and units name them.
 const ACCOUNTS: [&str; 2] = ["/etc/group", "/etc/passwd"];

@@ -100,13 +100,13 @@ impl<'a> Selection<'a> {
         let mut found = Vec::new();
         for library in &needs.libraries {
             found.push(
-                self.library(library, &needs.search).ok_or_else(|| InitrdError::NoLibrary {
+                self.library(path, library, &needs.search).ok_or_else(|| InitrdError::NoLibrary {
                     library: library.clone(),
                     path: path.to_owned(),
                 })?,
             );
         }
-        found.extend(needs.on_demand.iter().filter_map(|library| self.library(library, &needs.search)));
+        found.extend(needs.on_demand.iter().filter_map(|library| self.library(path, library, &needs.search)));
         if let Some(loader) = &needs.interpreter {
             let loader_path = resolve(self.tree, loader)
                 .ok_or_else(|| InitrdError::NoLibrary { library: loader.clone(), path: path.to_owned() })?;
@@ -115,8 +115,11 @@ impl<'a> Selection<'a> {
         Ok(found)
     }
 
-    fn library(&self, name: &str, search: &[String]) -> Option<String> {
-        let dirs = search.iter().chain(&self.library_dirs);
+    /// Where a library lies. The directory of whoever needs it counts too: a private library's own dependencies lie
+    /// beside it, loaded already by the program that knows their directory.
+    fn library(&self, needed_by: &str, name: &str, search: &[String]) -> Option<String> {
+        let beside = needed_by.rsplit_once('/').map(|(dir, _)| dir);
+        let dirs = search.iter().chain(&self.library_dirs).map(String::as_str).chain(beside);
         dirs.map(|dir| format!("{dir}/{name}")).find(|path| self.tree.get(path).is_some())
     }
 }
