@@ -15,8 +15,10 @@
 //! | [`identity`], [`paths`] | what the host is, and where things are |
 //! | [`store`] | what is remembered, and the lock |
 //! | [`status`] | where the host stands, for people and programs |
+//! | [`cli`] | the command line |
 //! | [`fault`] | a place to cut the power, for tests |
 
+pub mod cli;
 pub mod daemon;
 pub mod disk;
 pub mod esp;

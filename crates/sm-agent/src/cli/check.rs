@@ -1,7 +1,7 @@
 //! `check`: asks the server now.
 
+use crate::{Agent, Error, Turn, store::Lock};
 use serde::Serialize;
-use sm_agent::{Agent, Error, Turn, store::Lock};
 use sm_model::{Version, exit};
 use sm_rollout::{
     agent::{Action, Outcome},

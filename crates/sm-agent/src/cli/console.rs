@@ -5,8 +5,8 @@ use std::{
     sync::Mutex,
 };
 
+use crate::Error;
 use serde::Serialize;
-use sm_agent::Error;
 use sm_host::progress::{Progress, Task, Unit};
 
 /// Standard error as a display of running work.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sm_agent::{
+use crate::{
     Agent, Error,
     health::{self, Note, Problem},
 };
@@ -33,7 +33,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Error> {
         Ok(units) => {
             let deadline = Duration::from_secs(args.deadline);
             let world = agent.world();
-            problems.extend(health::check_units(&units, deadline, world.runner, world.clock)?);
+            match health::check_units(&units, deadline, world.runner, world.clock) {
+                Ok(found) => problems.extend(found),
+                Err(error) => problems.push(health::problem_of("the service manager", &error)),
+            }
         }
         Err(error) => problems.push(health::problem_of("the list of required units", &error)),
     }

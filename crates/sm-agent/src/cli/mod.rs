@@ -1,18 +1,18 @@
-//! The command line: one file per verb.
+//! The command line: one file per verb. Data goes to stdout, talk to stderr, the outcome to the exit code.
 
-pub(crate) mod check;
-pub(crate) mod console;
-pub(crate) mod health;
-pub(crate) mod reset;
-pub(crate) mod run;
-pub(crate) mod status;
-pub(crate) mod update;
-pub(crate) mod why;
+mod check;
+mod console;
+mod health;
+mod reset;
+mod run;
+mod status;
+mod update;
+mod why;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
-use sm_agent::{Agent, Error, Root, World};
+use crate::{Agent, Error, Root, World};
+use clap::{CommandFactory, Parser, Subcommand};
 use sm_host::{
     clock::SystemClock,
     fetch::{HttpFetch, Timeouts},
@@ -25,8 +25,8 @@ use self::console::Console;
 /// Keeps this host up to date: downloads, verifies and installs new versions of the operating system beside the one
 /// that runs, and falls back if the new one does not work.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, after_help = AFTER_HELP)]
-pub(crate) struct Arguments {
+#[command(name = "stationmaster-agent", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Arguments {
     /// Print data as JSON instead of words
     #[arg(long, global = true)]
     json: bool,
@@ -93,8 +93,17 @@ impl Context {
     }
 }
 
-/// Runs a verb; returns its exit code.
-pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
+/// The command line as a value, for manuals and completions.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// Does what the command line of this process says; returns the exit code.
+pub fn main() -> u8 {
+    run(&Arguments::parse()).unwrap_or_else(|error| console::report(&error))
+}
+
+fn run(arguments: &Arguments) -> Result<u8, Error> {
     let user_agent = concat!("stationmaster-agent/", env!("CARGO_PKG_VERSION"));
     let context = Context {
         root: Root::at(&arguments.root),
@@ -115,11 +124,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     #[test]
     fn the_command_line_is_consistent_and_its_help_fits_80_columns() {
-        let mut command = super::Arguments::command().term_width(80);
+        let mut command = super::command().term_width(80);
         command.clone().debug_assert();
         let help = command.render_long_help().to_string();
         for line in help.lines() {

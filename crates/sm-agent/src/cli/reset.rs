@@ -1,6 +1,6 @@
 //! `reset`: forgets what was rejected and failed.
 
-use sm_agent::{Error, health};
+use crate::{Error, health};
 use sm_model::{Version, exit};
 use sm_rollout::omaha::InstallSource;
 

@@ -1,6 +1,6 @@
 //! `run`: the system service.
 
-use sm_agent::{Error, daemon};
+use crate::{Error, daemon};
 use sm_rollout::omaha::InstallSource;
 
 use super::Context;

@@ -1,6 +1,6 @@
 //! `status`: where the host stands.
 
-use sm_agent::{Error, status::Status};
+use crate::{Error, status::Status};
 use sm_model::exit;
 use sm_rollout::omaha::InstallSource;
 

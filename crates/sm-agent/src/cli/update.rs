@@ -1,6 +1,6 @@
 //! `update`: asks, downloads and installs now. The reboot is left to the service and its settings.
 
-use sm_agent::{Agent, Error, Turn, store::Lock, turn::describe};
+use crate::{Agent, Error, Turn, store::Lock, turn::describe};
 use sm_model::exit;
 use sm_rollout::{
     agent::{InstallFailure, Outcome, Phase, State},

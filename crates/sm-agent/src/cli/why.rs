@@ -1,6 +1,6 @@
 //! `why`: what happens next, and why not now.
 
-use sm_agent::{Error, status::Status};
+use crate::{Error, status::Status};
 use sm_model::exit;
 use sm_rollout::omaha::InstallSource;
 
