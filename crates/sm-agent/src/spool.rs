@@ -18,8 +18,8 @@ use sm_rollout::{
     omaha::{OfferedPackage, Url},
 };
 
-/// Room that a download leaves free for everybody else, in bytes.
-const MARGIN_BYTES: u64 = 16 << 20;
+/// Room that a download leaves free, in bytes: for the kernel image that is unpacked beside it, and for everybody else.
+const MARGIN_BYTES: u64 = 96 << 20;
 
 const PREFIX: &str = "payload-";
 
