@@ -252,6 +252,18 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_fills_up_on_the_way_is_told_as_such() {
+        let (dir, server, bytes) = (tempfile::tempdir().unwrap(), FakeFetch::new(), bytes());
+        let payload = payload(&bytes);
+        server.serve(URL, Answer::Bytes(bytes));
+        std::os::unix::fs::symlink("/dev/full", path(dir.path(), &payload)).unwrap();
+        let Err(DownloadFailure::Storage(words)) = get(&server, &payload, dir.path()) else {
+            panic!("no room")
+        };
+        assert!(words.contains("No space left on device"), "{words}");
+    }
+
+    #[test]
     fn another_payload_sweeps_the_old_one_away() {
         let (dir, server, bytes) = (tempfile::tempdir().unwrap(), FakeFetch::new(), bytes());
         let old = payload(&bytes);
