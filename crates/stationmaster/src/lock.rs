@@ -2,12 +2,13 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
 use sm_compose::{
-    archive::{Archive, Mirrors, lock_file},
+    archive::{Archive, ArchiveError, Mirrors, default_cache, lock_file},
     recipe::{self, Recipe},
 };
 use sm_debian::{Keyring, LockDiff, Request, lock::versions_to_keep};
@@ -34,6 +35,7 @@ const MAX_KEYRING_BYTES: u64 = 16 << 20;
     after_help = "Examples:\n  stationmaster lock\n  stationmaster lock --arch arm64\n  \
                   stationmaster lock --mirror debian=https://mirror.example/debian\n  \
                   stationmaster lock update --only curl --only libcurl4t64\n  \
+                  stationmaster lock fetch\n  \
                   stationmaster lock diff old.lock new.lock"
 )]
 pub(crate) struct Args {
@@ -52,6 +54,11 @@ enum Verb {
         /// Renew only this package, and what it needs newer; repeatable.
         #[arg(long, value_name = "PACKAGE")]
         only: Vec<PackageName>,
+    },
+    /// Fetch all packages of the lock into the cache, for work without a network.
+    Fetch {
+        #[command(flatten)]
+        what: What,
     },
     /// Tell what differs between two locks.
     Diff {
@@ -92,6 +99,7 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     match &args.verb {
         None => make(&args.what, ctx),
         Some(Verb::Update { what, only }) => update(what, only, ctx),
+        Some(Verb::Fetch { what }) => fetch(what, ctx),
         Some(Verb::Diff { old, new }) => diff(old, new, ctx),
     }
 }
@@ -99,30 +107,35 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
 fn make(what: &What, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     let question = Question::read(what)?;
     let path = what.path();
-    if let Some(lock) = lock_file::read_if_present(&path)?
-        && lock.request == question.request.digest()
-    {
-        ctx.progress.note(&format!("`{}` already answers the recipe", path.display()));
-        return tell(ctx, &path, &lock, &lock);
+    let old = lock_file::read_if_present(&path)?;
+    if let Some(lock) = old.as_ref().filter(|lock| lock.request == question.request.digest()) {
+        ctx.progress.note("the lock still answers the recipe; `stationmaster lock update` renews it");
+        return tell(ctx, path, lock, lock);
     }
     let lock = question.resolve(what, &BTreeMap::new(), ctx)?;
-    let before = Lock { packages: Vec::new(), ..lock.clone() };
     lock_file::write(&path, &lock)?;
-    tell(ctx, &path, &before, &lock)
+    tell(ctx, path, old.as_ref().unwrap_or(&lock), &lock)
 }
 
 fn update(what: &What, only: &[PackageName], ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     let question = Question::read(what)?;
     let path = what.path();
     let old = lock_file::read(&path)?;
-    if let Some(unknown) = only.iter().find(|name| !old.packages.iter().any(|package| package.name == **name))
+    if let Some(unknown) = only.iter().find(|name| old.packages.iter().all(|package| package.name != **name))
     {
         anyhow::bail!("package `{unknown}` is not in `{}`", path.display());
     }
     let keep = if only.is_empty() { BTreeMap::new() } else { versions_to_keep(&old, only) };
     let lock = question.resolve(what, &keep, ctx)?;
     lock_file::write(&path, &lock)?;
-    tell(ctx, &path, &old, &lock)
+    tell(ctx, path, &old, &lock)
+}
+
+fn fetch(what: &What, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+    let path = what.path();
+    let lock = lock_file::read(&path)?;
+    with_archive(what, ctx, |archive| archive.fetch_all(&lock))?;
+    tell(ctx, path, &lock, &lock)
 }
 
 fn diff(old: &Path, new: &Path, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
@@ -130,13 +143,43 @@ fn diff(old: &Path, new: &Path, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Prints what changed, and sums up where it was written.
-fn tell(ctx: &Context<'_>, path: &Path, old: &Lock, new: &Lock) -> anyhow::Result<Outcome> {
-    let bytes: u64 = new.packages.iter().map(|package| package.size_bytes).sum();
-    let (n, megabytes) = (new.packages.len(), bytes / 1_000_000);
-    ctx.progress.note(&format!("`{}`: {n} packages for `{}`, {megabytes} MB", path.display(), new.arch));
-    ctx.data(&LockDiff::between(old, new))?;
+/// A lock in a few words, and what it changed.
+#[derive(Debug, serde::Serialize)]
+struct Summary {
+    path: PathBuf,
+    arch: Arch,
+    n_packages: usize,
+    size_bytes: u64,
+    changes: LockDiff,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, megabytes) = (self.path.display(), self.size_bytes / 1_000_000);
+        write!(f, "`{path}`: {} packages for `{}`, {megabytes} MB", self.n_packages, self.arch)?;
+        if self.changes.packages.is_empty() { Ok(()) } else { write!(f, "\n{}", self.changes) }
+    }
+}
+
+fn tell(ctx: &Context<'_>, path: PathBuf, old: &Lock, new: &Lock) -> anyhow::Result<Outcome> {
+    ctx.data(&Summary {
+        path,
+        arch: new.arch,
+        n_packages: new.packages.len(),
+        size_bytes: new.packages.iter().map(|package| package.size_bytes).sum(),
+        changes: LockDiff::between(old, new),
+    })?;
     Ok(Outcome::Done)
+}
+
+fn with_archive<T>(
+    what: &What,
+    ctx: &Context<'_>,
+    work: impl FnOnce(&Archive<'_>) -> Result<T, ArchiveError>,
+) -> Result<T, ArchiveError> {
+    let fetch = HttpFetch::new("stationmaster", Timeouts::default());
+    let mirrors = Mirrors::of_apt(Path::new("/etc/apt"))?.overridden(&what.mirror)?;
+    work(&Archive::new(&fetch, &mirrors, &default_cache()?, ctx.progress))
 }
 
 /// What is asked of the archives, and whose signatures count.
@@ -162,10 +205,10 @@ impl Question {
         keep: &BTreeMap<PackageName, PackageVersion>,
         ctx: &Context<'_>,
     ) -> anyhow::Result<Lock> {
-        let fetch = HttpFetch::new("stationmaster", Timeouts::default());
-        let mirrors = Mirrors::of_apt(Path::new("/etc/apt"))?.overridden(&what.mirror)?;
-        let archive = Archive::new(&fetch, &mirrors, &sm_compose::archive::default_cache()?, ctx.progress);
-        Ok(archive.resolve(&self.request, &self.keyring, keep, SystemClock.now())?)
+        let now = SystemClock.now();
+        let resolved =
+            with_archive(what, ctx, |archive| archive.resolve(&self.request, &self.keyring, keep, now));
+        Ok(resolved?)
     }
 }
 

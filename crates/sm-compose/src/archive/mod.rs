@@ -19,6 +19,8 @@ mod indexes;
 pub mod lock_file;
 pub mod mirrors;
 mod packages;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,
