@@ -42,8 +42,9 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("xtask", &[]),
 ];
 
-/// Packages in the lock file at most: every one is read, trusted and compiled.
-const MAX_LOCKED: usize = 300;
+/// Packages in the lock file at most: every one is read, trusted and compiled. 89 of them come with `pgp`, which checks
+/// archives' signatures: OpenPGP is not ours to write.
+const MAX_LOCKED: usize = 350;
 /// Packages below the agent at most: they run as root on every host.
 const MAX_AGENT: usize = 150;
 
