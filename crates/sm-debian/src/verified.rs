@@ -8,7 +8,7 @@ use crate::{
     names::ComponentName,
     release::{IndexToFetch, Release, ReleaseError},
     request::SuiteRef,
-    signature::{self, Keyring, MAX_CLOCK_SKEW_SECS, SignatureError, SignatureReport},
+    signature::{self, Keyring, MAX_CLOCK_SKEW_SECS, Outcome, SignatureError, SignatureReport},
 };
 
 /// Largest package index that is unpacked: stops a decompression bomb and bounds memory. Debian's largest has 57 MB.
@@ -152,6 +152,19 @@ impl VerifiedRelease {
     /// What became of each of its signatures.
     pub fn signatures(&self) -> &[SignatureReport] {
         &self.signatures
+    }
+
+    /// What it is and who vouches for it, in one line for people.
+    pub fn summary(&self) -> String {
+        let Release { codename, version, date, .. } = &self.release;
+        let good = self.signatures.iter().filter_map(|report| match &report.outcome {
+            Outcome::Good(user) => Some(user.split(" <").next().unwrap_or(user)),
+            _ => None,
+        });
+        let others = self.signatures.iter().filter(|report| !matches!(report.outcome, Outcome::Good(_)));
+        let good = good.collect::<Vec<_>>().join(", ");
+        let others = others.map(|report| format!("; {report}")).collect::<String>();
+        format!("{codename} {version} of {date}, signed by {good}{others}")
     }
 
     /// The package index of a component that was checked to be there.

@@ -49,16 +49,8 @@ pub(super) fn fetch(
         .par_iter()
         .map(|suite| fetch_suite(archive, request, suite, keyring, now, task.as_ref()));
     let suites = suites.collect::<Result<Vec<Suite>, ArchiveError>>()?;
-    for (wanted, suite) in request.suites.iter().zip(&suites) {
-        let signatures: Vec<String> = suite.release.signatures().iter().map(ToString::to_string).collect();
-        let release = suite.release.release();
-        archive.progress.note(&format!(
-            "{} {} of {}: {}",
-            wanted.suite,
-            release.version,
-            release.date,
-            signatures.join("; ")
-        ));
+    for suite in &suites {
+        archive.progress.note(&suite.release.summary());
     }
     Ok(suites)
 }

@@ -24,6 +24,7 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
+    fmt,
     path::{Path, PathBuf},
 };
 
@@ -42,6 +43,15 @@ pub struct Archive<'a> {
     mirrors: &'a Mirrors,
     cache: Cache,
     progress: &'a dyn Progress,
+}
+
+impl fmt::Debug for Archive<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Archive")
+            .field("mirrors", self.mirrors)
+            .field("cache", &self.cache)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> Archive<'a> {

@@ -57,6 +57,11 @@ fn a_release_signed_by_a_trusted_key_is_opened_and_every_signature_reported() {
     assert_eq!(verified.release().codename, "trixie");
     let outcomes: Vec<&Outcome> = verified.signatures().iter().map(|report| &report.outcome).collect();
     assert_eq!(outcomes, [&Outcome::UnknownKey, &Outcome::Good("Ours".to_owned())]);
+    let unknown = keyring(&[&theirs]).fingerprints().remove(0);
+    assert_eq!(
+        verified.summary(),
+        format!("trixie 1.0 of {YESTERDAY}, signed by Ours; key `{unknown}` is not in the keyring")
+    );
 }
 
 #[test]
