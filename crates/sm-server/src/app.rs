@@ -19,8 +19,9 @@ pub(crate) struct App {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) files: ReleaseFiles,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) recorder: Recorder,
+    // Closed before the writer: the last connection to a database tidies up after it, and this one cannot write.
     pub(crate) views: Mutex<Views>,
+    pub(crate) recorder: Recorder,
 }
 
 impl App {
