@@ -47,7 +47,9 @@ fn answer(context: &Context, agent: &Agent<'_>) -> Result<u8, Error> {
     let (answer, words) = match (&state.phase.target(), &state.contact.declined) {
         (Some((version, _)), _) => (
             Answer { running, offered: Some(*version), taken: true, reason: None },
-            format!("{version} is on offer; `stationmaster-agent update` installs it now\n"),
+            format!(
+                "{version} is on offer; the service installs it now, or `stationmaster-agent update` does\n"
+            ),
         ),
         (None, Some((version, reason))) => (
             Answer { running, offered: Some(*version), taken: false, reason: Some(reason.clone()) },
