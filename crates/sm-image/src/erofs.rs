@@ -139,3 +139,91 @@ fn check_checksum(covered: &mut [u8]) -> Result<(), Error> {
     let found = crc32c_raw(covered);
     if found == expected { Ok(()) } else { Err(Error::Checksum { found, expected }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What `mkfs.erofs` 1.5 made of an empty directory, with `-T 1700000000 -U 01234567-89ab-cdef-0123-456789abcdef`:
+    /// every run of bytes that is not zero, with its offset.
+    const EMPTY_DIRECTORY: [(usize, &[u8]); 11] = [
+        (1024, b"\xe2\xe1\xf5\xe0\x44\x57\xb6\xf7\x03"),
+        (1036, b"\x0c\x00\x24\x00\x01"),
+        (1049, b"\xf1\x53\x65"),
+        (1060, b"\x01"),
+        (1072, b"\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67\x89\xab\xcd\xef"),
+        (1152, b"\x04"),
+        (1156, b"\xed\x41\x02\x00\x1b"),
+        (1168, b"\xff\xff\xff\xff"),
+        (1184, b"\x24"),
+        (1192, b"\x18\x00\x02\x00\x24"),
+        (1204, b"\x19\x00\x02\x00..."),
+    ];
+
+    fn image() -> Vec<u8> {
+        let mut image = vec![0; 4096];
+        for (at, bytes) in EMPTY_DIRECTORY {
+            image[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        image
+    }
+
+    fn read(image: &[u8]) -> Result<Superblock, Error> {
+        Superblock::read(&mut Cursor::new(image))
+    }
+
+    #[test]
+    fn a_real_image_is_understood() {
+        let superblock = read(&image()).unwrap();
+        assert_eq!(
+            (superblock.size_bytes(), superblock.n_inodes, superblock.build_time),
+            (4096, 1, 1_700_000_000)
+        );
+        assert_eq!(superblock.uuid.to_string(), "01234567-89ab-cdef-0123-456789abcdef");
+    }
+
+    #[test]
+    fn a_change_anywhere_in_the_superblocks_block_is_noticed() {
+        for at in [1033, 1060, 1200, 4095] {
+            let mut image = image();
+            image[at] ^= 1;
+            assert!(matches!(read(&image), Err(Error::Checksum { .. })), "{at}");
+        }
+    }
+
+    #[test]
+    fn hostile_superblocks_are_refused_by_name() {
+        let cases: [(usize, &[u8], &str); 5] = [
+            (1024, b"\x7fELF", "not an EROFS image: magic 0x464c457f"),
+            (1036, &[8], "EROFS blocks of 2^8 bytes: expected 2^9 to 2^16"),
+            (1036, &[255], "EROFS blocks of 2^255 bytes: expected 2^9 to 2^16"),
+            (1104, &[0x80], "EROFS features 0x80 are not understood"),
+            (1036, &[16], "cannot read the EROFS superblock"),
+        ];
+        for (at, bytes, expected) in cases {
+            let mut image = image();
+            image[at..at + bytes.len()].copy_from_slice(bytes);
+            assert_eq!(read(&image).unwrap_err().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn short_files_are_errors() {
+        for len in [0, 1024, 1151, 2000] {
+            assert!(matches!(read(&image()[..len]), Err(Error::Io(_))), "{len}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_survives_any_bytes(noise in proptest::collection::vec(any::<u8>(), 1..128)) {
+            let mut image = image();
+            image[1028..1028 + noise.len()].copy_from_slice(&noise);
+            let _ = read(&image);
+        }
+    }
+}
