@@ -15,11 +15,12 @@ use crate::{
     tree::{Entry, Origin, Tree},
 };
 
+const SYSUSERS_DIR: &str = "/usr/lib/sysusers.d";
 const MASTER_USERS: &str = "/usr/share/base-passwd/passwd.master";
 const MASTER_GROUPS: &str = "/usr/share/base-passwd/group.master";
 /// Group `shadow` of Debian's master file: may read the password files.
 const SHADOW_GID: u32 = 42;
-/// Longest chain of `members` is bounded by the files themselves; this is the password policy of a locked account.
+/// Password ages of an account that has no password.
 const SHADOW_POLICY: &str = "0:99999:7:::";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +44,8 @@ struct Accounts {
     groups: BTreeMap<String, Group>,
 }
 
-/// Writes `/etc/{passwd,group,shadow,gshadow}`, and a sysusers.d file that gives a changed `/etc` the same numbers later.
+/// Writes `/etc/{passwd,group,shadow,gshadow}`, and one sysusers.d file in place of the packages': a host whose own
+/// `/etc/passwd` hides a new release's gets the same numbers from it.
 pub(super) fn write(
     tree: &mut Tree,
     target: &Target,
@@ -66,15 +68,16 @@ pub(super) fn write(
     ] {
         tree.put(path, Entry { mode: mode.clone(), ..Entry::file(text, Origin::Composed) })?;
     }
-    let path = format!("/usr/lib/sysusers.d/00-{os_id}.conf");
-    tree.put(&path, Entry::file(static_sysusers(target), Origin::Composed))?;
+    tree.take(SYSUSERS_DIR);
+    let path = format!("{SYSUSERS_DIR}/{os_id}.conf");
+    tree.put(&path, Entry::file(accounts.sysusers(), Origin::Composed))?;
     Ok(())
 }
 
 /// Everything that packages declare in sysusers.d, in the order systemd reads it: by file name.
 fn declared(tree: &Tree) -> Result<Vec<(String, Declaration)>, FixupError> {
     let mut found = Vec::new();
-    for (path, entry) in tree.below("/usr/lib/sysusers.d") {
+    for (path, entry) in tree.below(SYSUSERS_DIR) {
         let Some(bytes) = tree.file(path).filter(|_| path.ends_with(".conf")) else { continue };
         let text = String::from_utf8_lossy(bytes);
         let lines = sysusers::parse(&text)
@@ -211,24 +214,24 @@ impl Accounts {
         let line = |(name, group): (&String, &Group)| format!("{name}:*::{}\n", group.members.join(","));
         self.groups_by_number().into_iter().map(line).collect()
     }
-}
 
-/// The recipe's numbers as sysusers.d lines, for a host whose own `/etc/passwd` hides a new release's.
-fn static_sysusers(target: &Target) -> String {
-    let mut text = "# Numbers that never change between releases.\n".to_owned();
-    for (name, group) in &target.groups {
-        text += &format!("g {name} {}\n", group.gid);
-    }
-    for (name, user) in &target.users {
-        let (uid, gid) = (user.uid, user.gid);
-        text += &format!("u {name} {uid}:{gid} \"{}\" {} {}\n", user.description, user.home, user.shell);
-    }
-    for (name, group) in &target.groups {
-        for member in &group.members {
-            text += &format!("m {member} {name}\n");
+    /// Every account as sysusers.d lines.
+    fn sysusers(&self) -> String {
+        let mut text = "# Numbers that never change between releases.\n".to_owned();
+        for (name, group) in self.groups_by_number() {
+            text += &format!("g {name} {}\n", group.gid);
         }
+        for (name, user) in self.users_by_number() {
+            let (uid, gid) = (user.uid, user.gid);
+            text += &format!("u {name} {uid}:{gid} \"{}\" {} {}\n", user.description, user.home, user.shell);
+        }
+        for (name, group) in self.groups_by_number() {
+            for member in &group.members {
+                text += &format!("m {member} {name}\n");
+            }
+        }
+        text
     }
-    text
 }
 
 fn colon_lines<'a>(tree: &'a Tree, path: &'static str) -> Result<Vec<(usize, Vec<&'a str>)>, FixupError> {

@@ -29,7 +29,8 @@ pub(crate) fn os_release(plan: &Plan) -> String {
     let build: String = plan.source_date.to_string().chars().filter(char::is_ascii_digit).collect();
     format!(
         "ID={id}\nID_LIKE=debian\nNAME=\"{name}\"\nPRETTY_NAME=\"{name} {version} ({channel})\"\n\
-         VERSION={version}\nVERSION_ID={version}\nBUILD_ID={build}\nIMAGE_ID={id}\nIMAGE_VERSION={version}\n",
+         VERSION={version}\nVERSION_ID={version}\nBUILD_ID={build}\nIMAGE_ID={id}\nIMAGE_VERSION={version}\n\
+         DEFAULT_HOSTNAME={id}\n",
         channel = plan.channel
     )
 }
