@@ -121,9 +121,8 @@ fn update(what: &What, only: &[PackageName], ctx: &Context<'_>) -> anyhow::Resul
     let question = Question::read(what)?;
     let path = what.path();
     let old = lock_file::read(&path)?;
-    if let Some(unknown) = only.iter().find(|name| old.packages.iter().all(|package| package.name != **name))
-    {
-        anyhow::bail!("package `{unknown}` is not in `{}`", path.display());
+    if let Some(name) = only.iter().find(|name| old.packages.iter().all(|package| package.name != **name)) {
+        return Err(ArchiveError::NotLocked { name: name.clone(), path }.into());
     }
     let keep = if only.is_empty() { BTreeMap::new() } else { versions_to_keep(&old, only) };
     let lock = question.resolve(what, &keep, ctx)?;

@@ -2,9 +2,14 @@
 
 use std::{
     ffi::OsString,
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
 };
 
+use sm_host::{
+    files::{self, FileError},
+    progress::Progress,
+};
 use sm_model::Sha256;
 
 use super::ArchiveError;
@@ -22,6 +27,12 @@ fn cache_of(xdg_cache_home: Option<OsString>, home: Option<OsString>) -> Option<
     let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
     let of_home = || home.and_then(absolute).map(|home| home.join(".cache"));
     xdg_cache_home.and_then(absolute).or_else(of_home).map(|caches| caches.join("stationmaster"))
+}
+
+/// Evidence that nobody else is fetching into the cache.
+#[derive(Debug)]
+pub(super) struct Guard {
+    _file: File,
 }
 
 /// The cache's directories.
@@ -49,15 +60,34 @@ impl Cache {
         self.root.join("indexes/sha256").join(sha256.to_string())
     }
 
-    /// Held locked while files are being fetched, so that two processes never write one part.
-    pub(super) fn lock_path(&self) -> PathBuf {
-        self.root.join("fetch.lock")
+    /// Keeps other processes from writing the same parts until it is dropped; waits for one that does.
+    pub(super) fn guard(&self, progress: &dyn Progress) -> Result<Guard, FileError> {
+        files::create_dir_all(&self.root)?;
+        let path = self.root.join("fetch.lock");
+        let file = File::create(&path).map_err(FileError::io("create", &path))?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            progress.note("waiting for another process that is fetching into the same cache");
+            file.lock().map_err(FileError::io("lock", &path))?;
+        }
+        Ok(Guard { _file: file })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sm_host::progress::Silent;
+
+    #[test]
+    fn one_guard_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::below(dir.path());
+        let guard = cache.guard(&Silent).unwrap();
+        let second = File::open(dir.path().join("fetch.lock")).unwrap();
+        assert!(matches!(second.try_lock(), Err(TryLockError::WouldBlock)));
+        drop(guard);
+        assert!(second.try_lock().is_ok());
+    }
 
     #[test]
     fn the_cache_is_where_the_xdg_specification_says() {

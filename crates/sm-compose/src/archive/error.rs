@@ -79,6 +79,17 @@ pub enum ArchiveError {
         /// Room needed.
         needed_bytes: u64,
     },
+    /// There is no lock where one is to be renewed or fetched.
+    #[error("there is no lock `{}`", .0.display())]
+    NoLock(PathBuf),
+    /// A package to renew that the lock does not hold.
+    #[error("package `{name}` is not in the lock `{}`", path.display())]
+    NotLocked {
+        /// The package.
+        name: PackageName,
+        /// The lock.
+        path: PathBuf,
+    },
     /// A lock file that is not one, or not one of ours.
     #[error("`{}` is not a usable lock: {reason}", path.display())]
     InvalidLock {
@@ -137,6 +148,10 @@ impl ArchiveError {
                 Some(format!("newer versions have taken their place: stationmaster lock update{}", only.concat()))
             }
             ArchiveError::NoRoom { .. } => Some("make room, or name another cache with XDG_CACHE_HOME".to_owned()),
+            ArchiveError::NoLock(_) => Some("make one: stationmaster lock".to_owned()),
+            ArchiveError::NotLocked { .. } => {
+                Some("want it in the recipe, then run: stationmaster lock".to_owned())
+            }
             ArchiveError::InvalidLock { .. } => Some("make a fresh one: stationmaster lock".to_owned()),
         }
     }
@@ -144,9 +159,11 @@ impl ArchiveError {
     /// The process exit code that tells this kind of failure.
     pub fn exit_code(&self) -> u8 {
         match self {
-            ArchiveError::NoMirror(_) | ArchiveError::InvalidMirror(_) | ArchiveError::InvalidLock { .. } => {
-                exit::INVALID_INPUT
-            }
+            ArchiveError::NoMirror(_)
+            | ArchiveError::InvalidMirror(_)
+            | ArchiveError::NoLock(_)
+            | ArchiveError::NotLocked { .. }
+            | ArchiveError::InvalidLock { .. } => exit::INVALID_INPUT,
             ArchiveError::File(source) => source.exit_code(),
             ArchiveError::Verify(source) => source.exit_code(),
             ArchiveError::Unresolvable(source) => source.exit_code(),

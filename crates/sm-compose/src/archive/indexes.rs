@@ -43,12 +43,14 @@ pub(super) fn fetch(
     keyring: &Keyring,
     now: Timestamp,
 ) -> Result<Vec<Suite>, ArchiveError> {
+    let guard = archive.cache.guard(archive.progress)?;
     let task = archive.progress.begin("Reading archive indexes", Unit::Bytes, None);
     let suites = request
         .suites
         .par_iter()
         .map(|suite| fetch_suite(archive, request, suite, keyring, now, task.as_ref()));
     let suites = suites.collect::<Result<Vec<Suite>, ArchiveError>>()?;
+    drop((guard, task));
     for suite in &suites {
         archive.progress.note(&suite.release.summary());
     }

@@ -17,9 +17,12 @@ const HEADER: &str =
 /// Reads and checks a lock.
 ///
 /// # Errors
-/// When the file cannot be read, or is not a lock that we can use.
+/// When there is none, the file cannot be read, or is not a lock that we can use.
 pub fn read(path: &Path) -> Result<Lock, ArchiveError> {
-    let bytes = read_limited(path, MAX_LOCK_BYTES)?;
+    let bytes = match read_limited(path, MAX_LOCK_BYTES) {
+        Err(error) if error.is_not_found() => return Err(ArchiveError::NoLock(path.to_owned())),
+        other => other?,
+    };
     parse(&bytes).map_err(|reason| ArchiveError::InvalidLock { path: path.to_owned(), reason })
 }
 
@@ -29,7 +32,7 @@ pub fn read(path: &Path) -> Result<Lock, ArchiveError> {
 /// As [`read`].
 pub fn read_if_present(path: &Path) -> Result<Option<Lock>, ArchiveError> {
     match read(path) {
-        Err(ArchiveError::File(error)) if error.is_not_found() => Ok(None),
+        Err(ArchiveError::NoLock(_)) => Ok(None),
         other => other.map(Some),
     }
 }
@@ -169,6 +172,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.lock");
         assert_eq!(read_if_present(&path).unwrap(), None);
+        assert_eq!(read(&path).unwrap_err().hint().unwrap(), "make one: stationmaster lock");
         write_atomic(&path, b"format = 1\nwhat = 2\n").unwrap();
         let error = read_if_present(&path).unwrap_err();
         assert!(error.to_string().contains("x.lock` is not a usable lock"), "{error}");

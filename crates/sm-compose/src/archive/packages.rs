@@ -29,11 +29,12 @@ pub(super) fn fetch_all(archive: &Archive<'_>, lock: &Lock) -> Result<Vec<PathBu
         .map_err(|reason| ArchiveError::InvalidLock { path: "the given lock".into(), reason })?;
     let missing = missing(archive, lock)?;
     if !missing.is_empty() {
-        let _guard = guard(&archive.cache.lock_path())?;
+        let guard = archive.cache.guard(archive.progress)?;
         // Another process may have fetched some of them while we waited.
         let missing = self::missing(archive, lock)?;
         check_room(archive, &missing)?;
         fetch_missing(archive, lock, &missing)?;
+        drop(guard);
     }
     Ok(lock.packages.iter().map(|package| archive.cache.deb(&package.sha256)).collect())
 }
@@ -50,14 +51,6 @@ fn missing<'l>(archive: &Archive<'_>, lock: &'l Lock) -> Result<Vec<&'l LockedPa
         .map(|package| Ok((package, is_missing(&package)?)))
         .collect::<Result<_, FileError>>()?;
     Ok(checked.into_iter().filter_map(|(package, missing)| missing.then_some(package)).collect())
-}
-
-/// Keeps other processes from writing the same parts; released when dropped.
-fn guard(path: &Path) -> Result<std::fs::File, FileError> {
-    files::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
-    let file = std::fs::File::create(path).map_err(FileError::io("create", path))?;
-    file.lock().map_err(FileError::io("lock", path))?;
-    Ok(file)
 }
 
 fn check_room(archive: &Archive<'_>, missing: &[&LockedPackage]) -> Result<(), ArchiveError> {
