@@ -22,10 +22,14 @@ impl State {
         if let Some(version) = facts.spent() {
             self.fell_back(version, facts, now);
         }
+        if self.phase.target().is_some_and(|(target, _)| target < facts.running) {
+            // Something newer was booted meanwhile, by a person or by an attempt that the document has lost.
+            self.phase = Phase::Idle;
+        }
         match self.phase.clone() {
             Phase::Idle => {}
             Phase::Downloading(download) => {
-                if download.offer.version <= facts.running {
+                if download.offer.version == facts.running {
                     self.phase = Phase::Idle;
                 }
             }

@@ -207,6 +207,16 @@ fn a_power_cut_between_arming_and_remembering_it_loses_nothing() {
 }
 
 #[test]
+fn an_attempt_that_something_newer_has_overtaken_is_dropped() {
+    let mut host = Host::new();
+    host.check(Some(offer(NEW, 1)));
+    host.apply(Outcome::Downloaded(Ok(())));
+    host.facts.running = "4914.0.0".parse().unwrap();
+    host.turn();
+    assert_eq!(host.state.phase, Phase::Idle);
+}
+
+#[test]
 fn a_kernel_image_that_vanished_is_told_and_never_rebooted_into() {
     let mut host = Host::new();
     host.arm();
