@@ -25,6 +25,9 @@ const MAX_KEY_BYTES: u64 = 64 << 10;
 
 /// Inputs and output.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "\
+stationmaster payload build [OPTIONS] --image <FILE> --kernel <FILE>
+         --key <FILE>... --output <FILE>")]
 #[command(after_help = "\
 Example:
   stationmaster payload build --image usr.erofs --kernel boxcar.efi \\

@@ -142,7 +142,7 @@ fn a_cut_payload_is_refused_with_the_place() {
     folder.build().unwrap();
     let path = folder.path("update.gz");
     let good = fs::read(&path).unwrap();
-    fs::write(&path, &good[..good.len() - 300]).unwrap();
+    fs::write(&path, &good[..good.len() - 264 - 3]).unwrap();
     let error = folder.verify().unwrap_err();
     assert!(format!("{error:#}").contains("inside the data of operation 0 of the kernel"), "{error:#}");
 }
