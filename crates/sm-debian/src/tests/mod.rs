@@ -1,5 +1,6 @@
 //! The whole crate against a small signed archive.
 
+mod recorded;
 mod resolution;
 mod trust;
 
