@@ -8,8 +8,10 @@
 //! | `fixups` | what maintainer scripts would have done, as declared |
 //! | [`image`] | tree → disk image, kernel image, root hash |
 //! | [`release`] | image → release directory, and back |
+//! | [`diff`](mod@diff) | two releases → what differs |
 
 pub mod archive;
+pub mod diff;
 mod fixups;
 pub mod image;
 mod initrd;

@@ -42,7 +42,9 @@ pub fn contents(tree: &Tree, names: &AccountNames, time: Timestamp) -> String {
     let minute = date.get(..16).unwrap_or_default();
     let mut list = String::new();
     for (path, entry) in tree.entries() {
-        let owner = |names: &BTreeMap<u32, String>, id: u32| names.get(&id).cloned().unwrap_or_else(|| id.to_string());
+        let owner = |names: &BTreeMap<u32, String>, id: u32| {
+            names.get(&id).cloned().unwrap_or_else(|| id.to_string())
+        };
         let n_links = match &entry.node {
             Node::File(blob) => links.get(&identity(blob)).copied().unwrap_or(1),
             Node::Directory | Node::Symlink(_) => 1,
@@ -157,7 +159,8 @@ mod tests {
 
     #[test]
     fn lines_are_those_of_find() {
-        let names = AccountNames::new("root:x:0:0:root:/root:/bin/bash\nbad\n", "root:x:0:\nsudo:x:27:core\n");
+        let names =
+            AccountNames::new("root:x:0:0:root:/root:/bin/bash\nbad\n", "root:x:0:\nsudo:x:27:core\n");
         let time = "2026-11-23T05:26:00Z".parse().unwrap();
         assert_eq!(
             contents(&tree(), &names, time),

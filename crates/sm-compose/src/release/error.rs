@@ -122,7 +122,9 @@ impl ReleaseError {
             ReleaseError::Digest { .. } => {
                 Some("copy the release again from where it was composed, or compose it again".to_owned())
             }
-            ReleaseError::Format { .. } => Some("read it with the version of stationmaster that wrote it".to_owned()),
+            ReleaseError::Format { .. } => {
+                Some("read it with the version of stationmaster that wrote it".to_owned())
+            }
             ReleaseError::Write { .. }
             | ReleaseError::Misplaced { .. }
             | ReleaseError::Name(_)
@@ -134,7 +136,9 @@ impl ReleaseError {
     /// Exit code of a program that ends with this.
     pub fn exit_code(&self) -> u8 {
         match self {
-            ReleaseError::File(_) | ReleaseError::Write { .. } | ReleaseError::CurrentIsNoLink(_) => exit::STORAGE,
+            ReleaseError::File(_) | ReleaseError::Write { .. } | ReleaseError::CurrentIsNoLink(_) => {
+                exit::STORAGE
+            }
             ReleaseError::Payload { source, .. } => source.exit_code(),
             ReleaseError::Digest { .. } => exit::VERIFICATION,
             ReleaseError::Name(_)

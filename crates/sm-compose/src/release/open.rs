@@ -41,7 +41,8 @@ impl ReleaseDir {
         let bytes = files::read_limited(&place, MAX_MANIFEST_BYTES).map_err(|error| {
             if error.is_not_found() { ReleaseError::NoRelease(path.to_owned()) } else { error.into() }
         })?;
-        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(malformed(&place, "release manifest"))?;
+        let manifest: Manifest =
+            serde_json::from_slice(&bytes).map_err(malformed(&place, "release manifest"))?;
         if manifest.format != Manifest::FORMAT {
             return Err(ReleaseError::Format { path: place, found: manifest.format });
         }
@@ -119,7 +120,8 @@ impl ReleaseDir {
     /// As [`ReleaseDir::bytes`], and when it is no collection of changelogs.
     pub fn changelogs(&self) -> Result<Changelogs, ReleaseError> {
         let path = self.path_of(ArtifactKind::Changelogs)?;
-        Changelogs::decode(&self.bytes(ArtifactKind::Changelogs)?).map_err(malformed(&path, "collection of changelogs"))
+        Changelogs::decode(&self.bytes(ArtifactKind::Changelogs)?)
+            .map_err(malformed(&path, "collection of changelogs"))
     }
 
     /// Points `current` of its channel and board here: hosts are offered this release from now on.

@@ -59,7 +59,11 @@ pub struct Published {
 /// # Errors
 /// When something cannot be read, made or written, or the version is there already with other content. Nothing of the
 /// release is left then, and `current` points where it did.
-pub fn publish(mut release: Release<'_>, root: &Path, progress: &dyn Progress) -> Result<Published, ReleaseError> {
+pub fn publish(
+    mut release: Release<'_>,
+    root: &Path,
+    progress: &dyn Progress,
+) -> Result<Published, ReleaseError> {
     let plan = release.plan;
     let board = root.join(plan.channel.to_string()).join(Board(plan.target.arch).to_string());
     let mut writer = Writer { staging: Staging::create(&board)?, release: &mut release, progress };
@@ -109,7 +113,8 @@ impl Writer<'_, '_> {
         let image = self.release.image;
         let mut usr = Watched::open(&image.usr, self.task(name.as_str(), &image.usr))?;
         let mut uki = Watched::open(&image.uki, Box::new(sm_host::progress::Silent))?;
-        let mut spool = tempfile::tempfile().map_err(FileError::io("create a file in", &std::env::temp_dir()))?;
+        let mut spool =
+            tempfile::tempfile().map_err(FileError::io("create a file in", &std::env::temp_dir()))?;
         let (compression, signer) = (self.release.compression, &mut *self.release.signer);
         let failed = {
             let name = name.to_string();
@@ -118,7 +123,8 @@ impl Writer<'_, '_> {
         let written = self.staging.write(ArtifactKind::Payload, name, |mut sink| {
             let partition = Source { size_bytes: image.usr_size_bytes, reader: &mut usr };
             let kernel = Source { size_bytes: uki.size_bytes, reader: &mut uki };
-            payload::write(partition, Some(kernel), compression, &mut [signer], &mut spool, &mut sink).map_err(failed)
+            payload::write(partition, Some(kernel), compression, &mut [signer], &mut spool, &mut sink)
+                .map_err(failed)
         })?;
         Ok(written.partition_sha256)
     }

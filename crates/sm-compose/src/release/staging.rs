@@ -59,7 +59,12 @@ impl Staging {
     }
 
     /// Writes one artifact that is at hand as bytes.
-    pub(super) fn write_bytes(&mut self, kind: ArtifactKind, name: FileName, bytes: &[u8]) -> Result<(), ReleaseError> {
+    pub(super) fn write_bytes(
+        &mut self,
+        kind: ArtifactKind,
+        name: FileName,
+        bytes: &[u8],
+    ) -> Result<(), ReleaseError> {
         let failed = ReleaseError::write(name.as_str(), &self.board);
         self.write(kind, name, |sink| sink.write_all(bytes).map_err(failed))
     }

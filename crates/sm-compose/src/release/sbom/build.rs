@@ -9,9 +9,12 @@ use sm_model::{Board, Lock, LockedPackage, PackageName, Sha256};
 use super::{
     copyright,
     document::{
-        Checksum, CreationInfo, Document, ExternalRef, ExtractedLicence, File, Package, Relationship, VerificationCode,
+        Checksum, CreationInfo, Document, ExternalRef, ExtractedLicence, File, Package, Relationship,
+        VerificationCode,
     },
-    identifiers::{binary_purl, file_id, licence_ref, namespace, own_purl, package_id, source_of, source_purl},
+    identifiers::{
+        binary_purl, file_id, licence_ref, namespace, own_purl, package_id, source_of, source_purl,
+    },
     licence,
 };
 use crate::{
@@ -57,7 +60,8 @@ struct Hashed<'a> {
 /// The bill of materials.
 pub fn document(of: Described<'_>) -> Document {
     let files = hashed_files(of.tree);
-    let mut builder = Builder { of, packages: Vec::new(), relationships: Vec::new(), licences: BTreeMap::new() };
+    let mut builder =
+        Builder { of, packages: Vec::new(), relationships: Vec::new(), licences: BTreeMap::new() };
     let codes = verification_codes(&files);
     builder.system(&codes);
     builder.agent(&codes);
@@ -186,7 +190,12 @@ impl Builder<'_> {
             source_info: Some(format!("built package from: {source} {source_version}")),
             license_declared: self.declared_licence(&locked.name),
             external_refs: vec![purl(binary_purl(locked, distro))],
-            ..package(id.clone(), locked.name.as_str(), locked.version.as_str(), codes.get(&Owner::Package(&locked.name)))
+            ..package(
+                id.clone(),
+                locked.name.as_str(),
+                locked.version.as_str(),
+                codes.get(&Owner::Package(&locked.name)),
+            )
         };
         self.packages.push(described);
         self.relate(&self.system_id(), "CONTAINS", &id);
@@ -237,7 +246,8 @@ impl Builder<'_> {
         let text = found.texts.get(name).cloned().unwrap_or_else(|| {
             format!("Named `{name}` in /usr/share/doc/{package}/copyright, which does not hold its text by itself.")
         });
-        let extracted = ExtractedLicence { license_id: id.clone(), extracted_text: text, name: name.to_owned() };
+        let extracted =
+            ExtractedLicence { license_id: id.clone(), extracted_text: text, name: name.to_owned() };
         self.licences.entry(id.clone()).or_insert(extracted);
         id
     }

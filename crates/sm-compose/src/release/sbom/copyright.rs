@@ -26,7 +26,9 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Licences> {
     let text = String::from_utf8_lossy(bytes);
     let mut paragraphs = paragraphs(&text);
     let header = paragraphs.next()?;
-    header.iter().find(|(name, value)| name.eq_ignore_ascii_case("Format") && value.contains("copyright-format"))?;
+    header
+        .iter()
+        .find(|(name, value)| name.eq_ignore_ascii_case("Format") && value.contains("copyright-format"))?;
     let mut licences = Licences::default();
     for paragraph in std::iter::once(header).chain(paragraphs) {
         let field = |wanted: &str| paragraph.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
@@ -114,7 +116,10 @@ License: Expat
     fn names_come_from_files_and_texts_from_wherever_they_are() {
         let licences = parse(COPYRIGHT.as_bytes()).unwrap();
         assert_eq!(licences.expressions, ["Expat or", "GPL-2+"]);
-        assert_eq!(licences.texts["GPL-2+"], "\nOn Debian systems, see the file.\n\nSecond paragraph.".trim_start());
+        assert_eq!(
+            licences.texts["GPL-2+"],
+            "\nOn Debian systems, see the file.\n\nSecond paragraph.".trim_start()
+        );
         assert_eq!(licences.texts["Expat"], "Permission is granted.");
     }
 

@@ -98,7 +98,8 @@ pub(super) fn file_id(path: &str) -> String {
 /// Identifier of a licence as one package words it.
 pub(super) fn licence_ref(package: &PackageName, name: &str) -> String {
     let package = package_id("x", package.as_str()).replace("SPDXRef-x-", "");
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+    let name: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
     format!("LicenseRef-{package}-{name}")
 }
 

@@ -38,7 +38,8 @@ fn every_file_has_exactly_one_owner_that_the_document_knows() {
     assert_eq!(owner("./usr/lib/libstdc++.so.6"), ["SPDXRef-Package-libstdc.2B.2B6"]);
     assert_eq!(owner("./usr/bin/stationmaster-agent"), ["SPDXRef-Package-stationmaster-agent"]);
     assert_eq!(owner("./usr/share/boxcar/etc/passwd"), ["SPDXRef-OperatingSystem-boxcar"]);
-    let regular = fixture.image.tree.entries().filter(|(_, entry)| matches!(entry.node, Node::File(_))).count();
+    let regular =
+        fixture.image.tree.entries().filter(|(_, entry)| matches!(entry.node, Node::File(_))).count();
     assert_eq!(document.files.len(), regular);
     assert!(document.files.iter().all(|file| owners[file.spdx_id.as_str()].len() == 1));
 }

@@ -22,9 +22,13 @@ fn entries_are_kept_by_source_package_newest_first() {
 fn long_texts_are_cut_at_a_line_and_old_entries_keep_only_their_ids() {
     let lines = "  * é fixes CVE-2026-9999 and more\n".repeat(1000);
     let long = format!("bash (9) x; urgency=low\n\n{lines}\n -- A <a@b>  now\n");
-    let many: String = (0..60).rev().map(|n| changelog(&format!("1.{n}")).split("\n\nbash").next().unwrap().to_owned() + "\n\n").collect();
+    let many: String = (0..60)
+        .rev()
+        .map(|n| changelog(&format!("1.{n}")).split("\n\nbash").next().unwrap().to_owned() + "\n\n")
+        .collect();
     let lock = Fixture::new("4893.2.0").lock;
-    let collect = |text: String| Changelogs::collect(&lock, &BTreeMap::from([("bash".parse().unwrap(), gzip(text))]));
+    let collect =
+        |text: String| Changelogs::collect(&lock, &BTreeMap::from([("bash".parse().unwrap(), gzip(text))]));
     let cut = &collect(long).sources["bash"][0];
     assert!(cut.text.len() <= 8200 && cut.text.ends_with("more\n  [...]"), "{}", cut.text.len());
     assert_eq!(cut.cves.len(), 1);
@@ -46,7 +50,8 @@ fn hostile_frames_are_refused() {
 #[test]
 fn a_changelog_that_does_not_unpack_is_as_good_as_none() {
     let lock = Fixture::new("4893.2.0").lock;
-    let collected = Changelogs::collect(&lock, &BTreeMap::from([("bash".parse().unwrap(), b"not gzip".to_vec())]));
+    let collected =
+        Changelogs::collect(&lock, &BTreeMap::from([("bash".parse().unwrap(), b"not gzip".to_vec())]));
     assert!(collected.sources.is_empty());
     assert_eq!(Changelogs::decode(&collected.encode()).unwrap(), collected);
 }

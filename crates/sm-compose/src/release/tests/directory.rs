@@ -78,7 +78,10 @@ fn sums_are_those_that_the_usual_tools_check() {
     let published = Fixture::new("4893.2.0");
     let directory = published.publish().unwrap().directory;
     for (tool, sums) in [("sha256sum", "SHA256SUMS"), ("sha512sum", "SHA512SUMS")] {
-        let path = ["/usr/bin", "/bin"].iter().map(|dir| format!("{dir}/{tool}")).find(|path| fs::exists(path).unwrap());
+        let path = ["/usr/bin", "/bin"]
+            .iter()
+            .map(|dir| format!("{dir}/{tool}"))
+            .find(|path| fs::exists(path).unwrap());
         let check = Invocation::new(path.unwrap()).args(["--check", "--strict", sums]).cwd(&directory);
         let said = String::from_utf8(SystemRunner.run(&check).unwrap().stdout).unwrap();
         assert_eq!(said.lines().filter(|line| line.ends_with(": OK")).count(), 14, "{said}");

@@ -163,7 +163,10 @@ fn tree() -> Tree {
     let package = |name: &str| Origin::Package(name.parse().unwrap());
     let mut tree = Tree::default();
     let mut put = |path: &str, entry| tree.put(path, entry).unwrap();
-    put("/usr/bin/bash", Entry { mode: Mode { mode: 0o755, uid: 0, gid: 0 }, ..Entry::file("bash", package("bash")) });
+    put(
+        "/usr/bin/bash",
+        Entry { mode: Mode { mode: 0o755, uid: 0, gid: 0 }, ..Entry::file("bash", package("bash")) },
+    );
     put("/usr/bin/sh", Entry::symlink("bash", Origin::Composed));
     put("/usr/bin/stationmaster-agent", Entry::file("agent", Origin::Composed));
     put("/usr/lib/os-release", Entry::file("ID=boxcar\n", Origin::Composed));
