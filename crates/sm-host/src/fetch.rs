@@ -211,6 +211,7 @@ impl HttpFetch {
             .timeout_connect(Some(timeouts.connect))
             .timeout_resolve(Some(timeouts.connect))
             .timeout_recv_response(Some(timeouts.response))
+            .tls_config(ureq::tls::TlsConfig::builder().root_certs(root_certificates()).build())
             .max_redirects(5)
             .max_idle_connections_per_host(8)
             .build();
@@ -252,6 +253,33 @@ impl Fetch for HttpFetch {
         copy_body(request, &head, &mut body, sink)?;
         Ok(head)
     }
+}
+
+/// Where Debian and Boxcar keep the certificate authorities that the host's operator trusts.
+const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Largest bundle read: several times what distributions ship.
+const MAX_CA_BUNDLE_BYTES: u64 = 8 << 20;
+
+/// The host's certificate authorities; Mozilla's, compiled in, where the host has none.
+fn root_certificates() -> ureq::tls::RootCerts {
+    let bundle = crate::files::read_limited(CA_BUNDLE.as_ref(), MAX_CA_BUNDLE_BYTES).unwrap_or_default();
+    let certificates = certificates_in(&bundle);
+    if certificates.is_empty() {
+        ureq::tls::RootCerts::WebPki
+    } else {
+        ureq::tls::RootCerts::new_with_certs(&certificates)
+    }
+}
+
+fn certificates_in(pem: &[u8]) -> Vec<ureq::tls::Certificate<'static>> {
+    let items = ureq::tls::parse_pem(pem).filter_map(Result::ok);
+    items
+        .filter_map(|item| match item {
+            ureq::tls::PemItem::Certificate(certificate) => Some(certificate),
+            _ => None,
+        })
+        .collect()
 }
 
 fn head_of(response: &ureq::http::Response<ureq::Body>) -> Head {
@@ -469,5 +497,14 @@ mod tests {
         assert_eq!(body, b"he");
         fake.fetch(&Request::get("u", 5).from_byte(2, None), &mut body).unwrap();
         assert_eq!(body, b"hello");
+    }
+
+    #[test]
+    fn certificates_are_taken_from_a_bundle_and_nothing_else_is() {
+        let certificate = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        let key = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
+        let bundle = format!("# a comment\n{certificate}{key}{certificate}");
+        assert_eq!(certificates_in(bundle.as_bytes()).len(), 2);
+        assert!(certificates_in(b"no certificates here").is_empty());
     }
 }
