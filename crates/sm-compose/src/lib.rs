@@ -4,18 +4,24 @@
 //! |---|---|
 //! | [`recipe`] | what an operating system is made of: TOML text → checked recipe → plan |
 //! | [`archive`] | request → lock → verified package files |
+//! | [`tools`] | packages → programs of the build host |
 //! | [`unpack`] | packages → [`tree`], in parallel, running nothing |
 //! | `fixups` | what maintainer scripts would have done, as declared |
 //! | [`image`] | tree → disk image, kernel image, root hash |
+//! | [`tools_tree`] | locked packages → programs that run on any host |
 //! | [`release`] | image → release directory, and back |
+//! | [`build`] | all of these in order: recipe → release directory |
 //! | [`diff`](mod@diff) | two releases → what differs |
 
 pub mod archive;
+pub mod build;
 pub mod diff;
 mod fixups;
 pub mod image;
 mod initrd;
 pub mod recipe;
 pub mod release;
+pub mod tools;
+pub mod tools_tree;
 pub mod tree;
 pub mod unpack;

@@ -136,10 +136,22 @@ impl Recipe {
 /// The years that FAT can hold, 1980 to 2105, a day short at both ends so that no time zone matters.
 const FAT_DATES: std::ops::Range<i64> = 315_619_200..4_291_574_400;
 
+/// Seconds of a day that each LEVEL has for its patches.
+const SECS_PER_LEVEL: i64 = SECS_PER_DAY / 4;
+const SECS_PER_DAY: i64 = 86_400;
+
 impl Os {
+    /// The time stamp of a version's files where none is given: the day of its branch, later for each LEVEL and PATCH.
+    /// It rises from version to version (hosts refresh /etc and /var when /usr became newer) and needs no clock.
+    pub fn date_of(&self, version: Version) -> Option<Timestamp> {
+        let patch = i64::from(version.patch).min(SECS_PER_LEVEL - 1);
+        let since =
+            i64::from(version.major) * SECS_PER_DAY + i64::from(version.level) * SECS_PER_LEVEL + patch;
+        Timestamp::from_unix_secs(self.epoch.unix_secs() + since).ok()
+    }
+
     /// The first version of a branch cut on the day of `now`, for a channel: MAJOR counts days from the epoch.
     pub fn version_on(&self, now: Timestamp, channel: Channel) -> Version {
-        const SECS_PER_DAY: i64 = 86_400;
         let days = now.secs_since(self.epoch).div_euclid(SECS_PER_DAY);
         Version { major: u32::try_from(days).unwrap_or(0), level: channel.level(), patch: 0 }
     }

@@ -1,9 +1,12 @@
 //! The plan of a release: what the recipe does not allow is refused, and days are counted from its epoch.
 
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
 use sm_model::{Arch, Channel, Timestamp, Version};
 
 use super::{RECIPE, load_texts};
-use crate::recipe::{Choices, PlanError};
+use crate::recipe::{Choices, Os, PlanError};
 
 fn choices() -> Choices {
     Choices {
@@ -60,4 +63,21 @@ fn days_are_counted_from_the_epoch_in_utc() {
     assert_eq!(on("2026-11-22T23:59:59Z"), Version { major: 4892, level: 0, patch: 0 });
     assert_eq!(on("2026-11-23T00:00:00Z"), Version { major: 4893, level: 0, patch: 0 });
     assert_eq!(on("2000-01-01T00:00:00Z").major, 0);
+}
+
+proptest! {
+    #[test]
+    fn dates_rise_with_versions(a in (0..40_000u32, 0..=3u8, 0..21_600u32), b in (0..40_000u32, 0..=3u8, 0..21_600u32)) {
+        static OS: LazyLock<Os> = LazyLock::new(|| load_texts(RECIPE, &[]).unwrap().os);
+        let version = |(major, level, patch)| Version { major, level, patch };
+        let (a, b) = (version(a), version(b));
+        prop_assert_eq!(a.cmp(&b), OS.date_of(a).unwrap().cmp(&OS.date_of(b).unwrap()));
+    }
+}
+
+#[test]
+fn a_version_without_a_date_of_its_own_has_its_branch_day() {
+    let os = load_texts(RECIPE, &[]).unwrap().os;
+    assert_eq!(os.date_of("4893.0.0".parse().unwrap()).unwrap().to_string(), "2026-11-23T00:00:00Z");
+    assert_eq!(os.date_of("4893.2.1".parse().unwrap()).unwrap().to_string(), "2026-11-23T12:00:01Z");
 }
