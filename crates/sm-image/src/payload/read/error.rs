@@ -226,9 +226,6 @@ pub enum ReadError {
         /// Why not.
         source: io::Error,
     },
-    /// A checkpoint that belongs to another payload.
-    #[error("the checkpoint belongs to another payload")]
-    ForeignCheckpoint,
     /// Bytes were pushed after an error.
     #[error("this payload was refused before: nothing more is taken")]
     AlreadyRefused,
@@ -261,7 +258,6 @@ impl ReadError {
             ReadError::ContentDigest { .. } | ReadError::ReadBack { .. } => {
                 "the disk did not keep what was written: look at the kernel's log"
             }
-            ReadError::ForeignCheckpoint => "remove the checkpoint and start from the first byte",
             _ => return None,
         };
         Some(hint.to_owned())

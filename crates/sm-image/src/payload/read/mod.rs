@@ -1,9 +1,8 @@
 //! Reading a full payload while it arrives: check the head, apply operation after operation, then prove the whole.
 //!
-//! [`Installer`] takes bytes in pieces of any size and writes each finished operation to a [`Target`]. It can stop after
-//! any operation and go on later, in another process, from a [`Checkpoint`]. What it has written means nothing until
-//! [`Installer::finish`] has checked size, digest and signature ([`Received`]) and the target was read back
-//! ([`Installed`]); only then may anything be armed.
+//! [`Installer`] takes bytes in pieces of any size and writes each finished operation to a [`Target`]. What it has
+//! written means nothing until [`Installer::finish`] has checked size, digest and signature ([`Received`]) and the
+//! target was read back ([`Installed`]); only then may anything be armed.
 //!
 //! Delta payloads are refused, not half applied.
 
@@ -12,7 +11,6 @@ mod evidence;
 mod installer;
 mod limits;
 mod manifest;
-mod midstate;
 mod plan;
 mod protobuf;
 mod signatures;
@@ -21,9 +19,8 @@ mod unpack;
 
 pub use error::{Malformed, ReadError, Structure};
 pub use evidence::{Installed, Received};
-pub use installer::{Checkpoint, Expected, Installer, Target};
+pub use installer::{Expected, Installer, Target};
 pub use limits::Limits;
-pub use midstate::{InvalidMidstate, Midstate};
 pub use plan::{Content, Kind, Operation, OperationName, Part, Plan, head_len};
 pub use signatures::{Signature, parse_signatures};
 pub use stream_digests::StreamDigests;

@@ -3,7 +3,6 @@
 mod forgery;
 mod hostile;
 mod pinned;
-mod resume;
 mod roundtrip;
 mod writing;
 
