@@ -33,7 +33,7 @@ impl Access {
         self
     }
 
-    /// Logs `user` in on every console without asking for a password (agetty(8), `agetty.autologin`).
+    /// Logs `user` in on every console without asking for a password (agetty(8), `agetty.autologin`; login(1), `login.noauth`).
     #[must_use]
     pub fn with_console_login(mut self, user: &str) -> Self {
         self.console_user = Some(user.to_owned());
@@ -76,6 +76,7 @@ impl Access {
         }
         if let Some(user) = &self.console_user {
             credentials.push(Credential::new("agetty.autologin", user.as_str())?);
+            credentials.push(Credential::new("login.noauth", "yes")?);
         }
         if !self.ssh_keys.is_empty() {
             let keys = self.ssh_keys.join("\n") + "\n";

@@ -43,6 +43,7 @@ pub const RULES: &[Rule] = &[
         severity: Severity::Fatal,
         needles: &["Reached target", "emergency.target"],
     },
+    Rule { name: "image-emergency", severity: Severity::Failure, needles: &["boxcar: cannot go on"] },
     Rule { name: "pid1-frozen", severity: Severity::Fatal, needles: &["systemd", "Freezing execution"] },
     Rule { name: "pid1-crash", severity: Severity::Fatal, needles: &["systemd", "Caught <"] },
     Rule { name: "no-init", severity: Severity::Fatal, needles: &["Failed to execute /init"] },

@@ -83,6 +83,8 @@ pub struct VmPlan {
     pub dir: PathBuf,
     /// What its disk is at the start.
     pub start: Start,
+    /// Size of its disk, in MiB: at least the image's. Images grow to what they find.
+    pub disk_mib: u32,
     /// What becomes of its writes when the power is cut.
     pub cache: WriteCache,
     /// Processors.
@@ -106,6 +108,7 @@ impl VmPlan {
             format,
             dir: dir.into(),
             start: Start::Fresh,
+            disk_mib: 8192,
             cache: WriteCache::Volatile,
             cpus: 2,
             memory_mib: 2048,
@@ -249,7 +252,7 @@ fn prepare(host: &VmHost<'_>, plan: &VmPlan, sockets: &Path) -> Result<Machine, 
         remove_if_there(&log)?;
         remove_if_there(&disk)?;
         let image = fs::canonicalize(&plan.image).map_err(FileError::io("find", &plan.image))?;
-        host.programs.create_overlay(host.runner, (&image, plan.format), &disk)?;
+        host.programs.create_overlay(host.runner, (&image, plan.format), &disk, plan.disk_mib)?;
         fs::copy(&firmware.variables, &variables).map_err(FileError::io("write", &variables))?;
     }
     Ok(Machine {

@@ -60,7 +60,8 @@ impl Programs {
         Ok(DATA_DIRS.iter().fold(emulator, |run, dir| run.arg("-L").arg(self.tools.path(dir))))
     }
 
-    /// Makes a qcow2 file at `overlay` that takes the writes and leaves `base` as it is.
+    /// Makes a qcow2 file at `overlay` that takes the writes and leaves `base` as it is. The guest sees a disk of `size_mib`, which
+    /// must not be smaller than the base.
     ///
     /// # Errors
     /// When the tree has no `qemu-img` or it fails.
@@ -69,6 +70,7 @@ impl Programs {
         runner: &dyn Runner,
         (base, format): (&Path, BaseFormat),
         overlay: &Path,
+        size_mib: u32,
     ) -> Result<(), QemuError> {
         let format = match format {
             BaseFormat::Raw => "raw",
@@ -78,7 +80,8 @@ impl Programs {
             .tools
             .invocation("qemu-img")?
             .args(["create", "-q", "-f", "qcow2", "-F", format, "-b"])
-            .args([base, overlay]);
+            .args([base, overlay])
+            .arg(format!("{size_mib}M"));
         runner.run(&run)?;
         Ok(())
     }
@@ -144,9 +147,9 @@ mod tests {
         let (_dir, programs) = programs_with(&["usr/bin/qemu-img"]);
         let runner = FakeRunner::new(|_| Ok(crate::process::Output::default()));
         let base = (Path::new("/base.img"), BaseFormat::Raw);
-        programs.create_overlay(&runner, base, Path::new("/o.qcow2")).unwrap();
+        programs.create_overlay(&runner, base, Path::new("/o.qcow2"), 8192).unwrap();
         let run = runner.asked().remove(0).to_string();
-        assert!(run.ends_with("create -q -f qcow2 -F raw -b /base.img /o.qcow2"), "{run}");
+        assert!(run.ends_with("create -q -f qcow2 -F raw -b /base.img /o.qcow2 8192M"), "{run}");
     }
 
     #[test]
