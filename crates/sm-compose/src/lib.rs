@@ -8,7 +8,6 @@
 //! | [`unpack`] | packages → [`tree`], in parallel, running nothing |
 //! | `fixups` | what maintainer scripts would have done, as declared |
 //! | [`image`] | tree → disk image, kernel image, root hash |
-//! | [`tools_tree`] | locked packages → programs that run on any host |
 //! | [`release`] | image → release directory, and back |
 //! | [`build`] | all of these in order: recipe → release directory |
 //! | [`diff`](mod@diff) | two releases → what differs |
@@ -22,6 +21,5 @@ mod initrd;
 pub mod recipe;
 pub mod release;
 pub mod tools;
-pub mod tools_tree;
 pub mod tree;
 pub mod unpack;

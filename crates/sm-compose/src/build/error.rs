@@ -3,7 +3,7 @@
 use sm_host::files::FileError;
 use sm_model::exit;
 
-use crate::{archive::ArchiveError, image::ComposeError, release::ReleaseError, tools_tree::ToolsTreeError};
+use crate::{archive::ArchiveError, image::ComposeError, release::ReleaseError, tools::ToolsTreeError};
 
 /// A release that could not be built.
 #[derive(Debug, thiserror::Error)]

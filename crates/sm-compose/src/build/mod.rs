@@ -24,7 +24,7 @@ use crate::{
     image::{self, ComposedImage, PackageFile},
     recipe::{Plan, Recipe},
     release::{Published, Release, publish},
-    tools_tree,
+    tools,
 };
 
 pub use error::BuildError;
@@ -130,19 +130,30 @@ pub fn prepare(
     let agent = files::read_limited(&places.agent, MAX_AGENT_BYTES)?;
     let agent_sha256 = Sha256(sha2::Sha256::digest(agent).into());
     let ask = |path: &Path, request: &Request| world.archive.lock(path, request, &keyring, world.now);
-    let (lock, tools_lock) = steps.time("lock", |_| 0, || {
-        let lock = ask(&places.lock, &plan.target.packages)?;
-        Ok::<_, BuildError>((lock, ask(&places.tools_lock, &recipe.tools_for(world.host))?))
-    })?;
+    let (lock, tools_lock) = steps.time(
+        "lock",
+        |_| 0,
+        || {
+            let lock = ask(&places.lock, &plan.target.packages)?;
+            Ok::<_, BuildError>((lock, ask(&places.tools_lock, &recipe.tools_for(world.host))?))
+        },
+    )?;
     let packages = steps.time("packages", total_bytes, || package_files(&lock, world))?;
-    let tools = steps.time("tools", |_| total_of(&tools_lock), || {
-        let packages = package_files(&tools_lock, world)?;
-        Ok::<_, BuildError>(tools_tree::make_ready(&packages, world.host, world.cache, world.progress)?)
-    })?;
+    let tools_tree = steps.time(
+        "tools",
+        |_| total_of(&tools_lock),
+        || {
+            if let Some(tree) = tools::find(world.cache, &tools_lock) {
+                return Ok::<_, BuildError>(tree);
+            }
+            let packages = package_files(&tools_lock, world)?;
+            Ok(tools::provide(world.cache, &tools_lock, &packages, world.progress)?)
+        },
+    )?;
     let text = |lock: &Lock| lock_file::to_text(lock).map_err(BuildError::LockText);
     let (lock_text, tools_lock_text) = (text(&lock)?, text(&tools_lock)?);
     let agent = places.agent.clone();
-    Ok(Ingredients { lock, lock_text, tools_lock_text, packages, tools, agent, agent_sha256 })
+    Ok(Ingredients { lock, lock_text, tools_lock_text, packages, tools: tools_tree, agent, agent_sha256 })
 }
 
 fn package_files(lock: &Lock, world: &World<'_>) -> Result<Vec<PackageFile>, BuildError> {
@@ -188,16 +199,20 @@ pub fn compose(
         .tempdir_in(circumstances.work)
         .map_err(files::FileError::io("create a directory in", circumstances.work))?;
     pool.install(|| {
-        let image = steps.time("image", |image: &ComposedImage| image.usr_size_bytes, || {
-            let inputs = image::Inputs {
-                plan,
-                packages: &ingredients.packages,
-                tools: &ingredients.tools,
-                agent: &ingredients.agent,
-                work: work.path(),
-            };
-            image::compose(&inputs, world.runner, world.progress)
-        })?;
+        let image = steps.time(
+            "image",
+            |image: &ComposedImage| image.usr_size_bytes,
+            || {
+                let inputs = image::Inputs {
+                    plan,
+                    packages: &ingredients.packages,
+                    tools: &ingredients.tools,
+                    agent: &ingredients.agent,
+                    work: work.path(),
+                };
+                image::compose(&inputs, world.runner, world.progress)
+            },
+        )?;
         let published = steps.time("release", released_bytes, || {
             let release = Release {
                 plan,

@@ -51,11 +51,7 @@ pub fn compare(one: &Manifest, other: &Manifest) -> Twice {
     let differs = |name: &&&FileName| ours.get(**name) != theirs.get(**name);
     let differing = names.iter().filter(differs).map(ToString::to_string).collect();
     let description = |manifest: &Manifest| Manifest { artifacts: Vec::new(), ..manifest.clone() };
-    Twice {
-        n_artifacts: names.len(),
-        differing,
-        same_description: description(one) == description(other),
-    }
+    Twice { n_artifacts: names.len(), differing, same_description: description(one) == description(other) }
 }
 
 #[cfg(test)]

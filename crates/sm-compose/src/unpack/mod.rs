@@ -2,6 +2,8 @@
 
 mod ar;
 mod deb;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, io, path::PathBuf};
 
