@@ -65,6 +65,7 @@ fn source_change(
     });
     let cves = between.flat_map(|entry| entry.cves.iter().copied()).collect();
     let is_downgrade = version::compare(&old, &new) == Ordering::Greater;
-    let is_complete = is_downgrade || entries.iter().any(|entry| version::compare(&entry.version, &old) != Ordering::Greater);
+    let is_complete = is_downgrade
+        || entries.iter().any(|entry| version::compare(&entry.version, &old) != Ordering::Greater);
     SourceChange { source, old, new, cves, is_complete }
 }

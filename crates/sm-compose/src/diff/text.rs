@@ -79,8 +79,7 @@ fn security(f: &mut fmt::Formatter<'_>, sources: &[SourceChange]) -> fmt::Result
     ids.sort();
     ids.dedup();
     let sources_word = if fixed.len() == 1 { "source package" } else { "source packages" };
-    let summary =
-        format!("CVE ids: {} named by the changelogs of {} {sources_word}", ids.len(), fixed.len());
+    let summary = format!("CVE ids: {} named by the changelogs of {} {sources_word}", ids.len(), fixed.len());
     heading(f, &summary)?;
     for source in fixed {
         two_columns(f, &format!("  {}", source.source), &format!("{} → {}", source.old, source.new), 30)?;
