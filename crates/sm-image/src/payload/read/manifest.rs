@@ -4,7 +4,7 @@ use sm_model::Sha256;
 
 use super::{
     Content, Limits, Malformed, ReadError,
-    protobuf::{Fields, set_once},
+    protobuf::{Field, Fields, set_once},
 };
 use crate::payload::{
     BLOCK_LEN,
@@ -47,93 +47,127 @@ pub(super) struct RawOperation {
 
 impl RawManifest {
     pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, ReadError> {
-        let malformed = |source: Malformed| source.in_message("manifest");
-        let mut budget = limits.max_operations;
-        let (mut partition_operations, mut procedures) = (Vec::new(), Vec::new());
-        let (mut block_size, mut signatures_offset, mut signatures_len) = (None, None, None);
-        let (mut old_partition, mut partition) = (None, None);
+        let mut budget = Budget { left: limits.max_operations, limit: limits.max_operations };
+        let mut fields = ManifestFields::default();
         for field in Fields::new(bytes) {
-            let field = field.map_err(malformed)?;
-            match field.number {
-                manifest::PARTITION_OPERATIONS => {
-                    spend(&mut budget, limits)?;
-                    let message = field.bytes("partition_operations").map_err(malformed)?;
-                    partition_operations.push(RawOperation::parse(message)?);
-                }
-                manifest::BLOCK_SIZE => field
-                    .number_u64("block_size")
-                    .and_then(|n| set_once(&mut block_size, n, "block_size"))
-                    .map_err(malformed)?,
-                manifest::SIGNATURES_OFFSET => field
-                    .number_u64("signatures_offset")
-                    .and_then(|n| set_once(&mut signatures_offset, n, "signatures_offset"))
-                    .map_err(malformed)?,
-                manifest::SIGNATURES_SIZE => field
-                    .number_u64("signatures_size")
-                    .and_then(|n| set_once(&mut signatures_len, n, "signatures_size"))
-                    .map_err(malformed)?,
-                manifest::OLD_PARTITION_INFO => old_partition = Some(()),
-                manifest::NEW_PARTITION_INFO => field
-                    .bytes("new_partition_info")
-                    .and_then(content)
-                    .and_then(|info| set_once(&mut partition, info, "new_partition_info"))
-                    .map_err(malformed)?,
-                manifest::PROCEDURES => {
-                    let message = field.bytes("procedures").map_err(malformed)?;
-                    procedures.push(RawProcedure::parse(message, &mut budget, limits)?);
-                }
-                _ => {}
-            }
+            fields.take(&field.map_err(in_manifest)?, &mut budget)?;
         }
-        if procedures.iter().filter(|procedure| procedure.kernel.is_some()).count() > 1 {
-            return Err(malformed(Malformed::Twice("procedures[KERNEL]")));
+        fields.finish().map_err(in_manifest)
+    }
+}
+
+fn in_manifest(source: Malformed) -> ReadError {
+    source.in_message("manifest")
+}
+
+/// A manifest of which not every field has come.
+#[derive(Default)]
+struct ManifestFields {
+    partition_operations: Vec<RawOperation>,
+    procedures: Vec<RawProcedure>,
+    block_size: Option<u64>,
+    signatures_offset: Option<u64>,
+    signatures_size: Option<u64>,
+    has_old_partition: bool,
+    partition: Option<Content>,
+}
+
+impl ManifestFields {
+    fn take(&mut self, field: &Field<'_>, budget: &mut Budget) -> Result<(), ReadError> {
+        match field.number {
+            manifest::PARTITION_OPERATIONS => {
+                let message = field.bytes("partition_operations").map_err(in_manifest)?;
+                self.partition_operations.push(RawOperation::parse(message, budget)?);
+            }
+            manifest::PROCEDURES => {
+                let message = field.bytes("procedures").map_err(in_manifest)?;
+                self.procedures.push(RawProcedure::parse(message, budget)?);
+            }
+            _ => self.take_single(field).map_err(in_manifest)?,
+        }
+        Ok(())
+    }
+
+    fn take_single(&mut self, field: &Field<'_>) -> Result<(), Malformed> {
+        match field.number {
+            manifest::BLOCK_SIZE => {
+                set_once(&mut self.block_size, field.number_u64("block_size")?, "block_size")
+            }
+            manifest::SIGNATURES_OFFSET => {
+                let name = "signatures_offset";
+                set_once(&mut self.signatures_offset, field.number_u64(name)?, name)
+            }
+            manifest::SIGNATURES_SIZE => {
+                set_once(&mut self.signatures_size, field.number_u64("signatures_size")?, "signatures_size")
+            }
+            manifest::OLD_PARTITION_INFO => {
+                self.has_old_partition = true;
+                Ok(())
+            }
+            manifest::NEW_PARTITION_INFO => {
+                let name = "new_partition_info";
+                set_once(&mut self.partition, content(field.bytes(name)?)?, name)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(self) -> Result<RawManifest, Malformed> {
+        if self.procedures.iter().filter(|procedure| procedure.kernel.is_some()).count() > 1 {
+            return Err(Malformed::Twice("procedures[KERNEL]"));
         }
         Ok(RawManifest {
-            partition_operations,
-            procedures,
-            block_size: block_size.unwrap_or(BLOCK_LEN),
-            signatures: signatures_offset.zip(signatures_len),
-            has_old_partition: old_partition.is_some(),
-            partition: partition.ok_or(Malformed::Missing("new_partition_info")).map_err(malformed)?,
+            partition_operations: self.partition_operations,
+            procedures: self.procedures,
+            block_size: self.block_size.unwrap_or(BLOCK_LEN),
+            signatures: self.signatures_offset.zip(self.signatures_size),
+            has_old_partition: self.has_old_partition,
+            partition: self.partition.ok_or(Malformed::Missing("new_partition_info"))?,
         })
     }
 }
 
-/// Takes one operation from the budget. Also procedures pay, so that empty ones cannot fill memory.
-fn spend(budget: &mut usize, limits: &Limits) -> Result<(), ReadError> {
-    *budget = budget.checked_sub(1).ok_or(ReadError::TooManyOperations { limit: limits.max_operations })?;
-    Ok(())
+/// How many more operations may come. Procedures pay too, so that empty ones cannot fill memory.
+struct Budget {
+    left: usize,
+    limit: usize,
+}
+
+impl Budget {
+    fn spend(&mut self) -> Result<(), ReadError> {
+        self.left = self.left.checked_sub(1).ok_or(ReadError::TooManyOperations { limit: self.limit })?;
+        Ok(())
+    }
 }
 
 impl RawProcedure {
-    fn parse(bytes: &[u8], budget: &mut usize, limits: &Limits) -> Result<Self, ReadError> {
+    fn parse(bytes: &[u8], budget: &mut Budget) -> Result<Self, ReadError> {
         let malformed = |source: Malformed| source.in_message("procedure");
-        spend(budget, limits)?;
-        let (mut kind, mut old, mut new, mut operations) = (None, None, None, Vec::new());
+        budget.spend()?;
+        let (mut kind, mut has_old, mut new, mut operations) = (None, false, None, Vec::new());
         for field in Fields::new(bytes) {
             let field = field.map_err(malformed)?;
             match field.number {
-                procedure::TYPE => field
-                    .number_u64("type")
-                    .and_then(|n| set_once(&mut kind, n, "type"))
-                    .map_err(malformed)?,
-                procedure::OPERATIONS => {
-                    spend(budget, limits)?;
-                    operations.push(RawOperation::parse(field.bytes("operations").map_err(malformed)?)?);
+                procedure::TYPE => {
+                    let number = field.number_u64("type").map_err(malformed)?;
+                    set_once(&mut kind, number, "type").map_err(malformed)?;
                 }
-                procedure::OLD_INFO => old = Some(()),
-                procedure::NEW_INFO => field
-                    .bytes("new_info")
-                    .and_then(content)
-                    .and_then(|info| set_once(&mut new, info, "new_info"))
-                    .map_err(malformed)?,
+                procedure::OPERATIONS => {
+                    let message = field.bytes("operations").map_err(malformed)?;
+                    operations.push(RawOperation::parse(message, budget)?);
+                }
+                procedure::OLD_INFO => has_old = true,
+                procedure::NEW_INFO => {
+                    let info = field.bytes("new_info").and_then(content).map_err(malformed)?;
+                    set_once(&mut new, info, "new_info").map_err(malformed)?;
+                }
                 _ => {}
             }
         }
         if kind != Some(procedure_type::KERNEL) {
             return Ok(RawProcedure { operations, kernel: None });
         }
-        if old.is_some() {
+        if has_old {
             return Err(ReadError::Delta { reason: "it names the old kernel".to_owned() });
         }
         let kernel = new.ok_or(Malformed::Missing("new_info")).map_err(malformed)?;
@@ -142,7 +176,8 @@ impl RawProcedure {
 }
 
 impl RawOperation {
-    fn parse(bytes: &[u8]) -> Result<Self, ReadError> {
+    fn parse(bytes: &[u8], budget: &mut Budget) -> Result<Self, ReadError> {
+        budget.spend()?;
         Self::fields(bytes).map_err(|source| source.in_message("operation"))
     }
 
