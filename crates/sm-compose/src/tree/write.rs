@@ -48,10 +48,7 @@ fn append(
     header.set_mtime(mtime);
     header.set_size(0);
     match (&entry.node, hard_link_to) {
-        (Node::File(_), Some(first)) => {
-            header.set_entry_type(EntryType::Link);
-            archive.append_link(&mut header, name, first)
-        }
+        (Node::File(_), Some(first)) => append_link(archive, header, EntryType::Link, name, first),
         (Node::File(blob), None) => {
             header.set_entry_type(EntryType::Regular);
             header.set_size(blob.len() as u64);
@@ -61,9 +58,34 @@ fn append(
             header.set_entry_type(EntryType::Directory);
             archive.append_data(&mut header, name, io::empty())
         }
-        (Node::Symlink(target), _) => {
-            header.set_entry_type(EntryType::Symlink);
-            archive.append_link(&mut header, name, target)
-        }
+        (Node::Symlink(target), _) => append_link(archive, header, EntryType::Symlink, name, target),
     }
+}
+
+/// Adds a link with its target exactly as written: the library would make it normal.
+fn append_link(
+    archive: &mut tar::Builder<impl Write>,
+    mut header: Header,
+    kind: EntryType,
+    name: &str,
+    target: &str,
+) -> io::Result<()> {
+    if header.set_link_name_literal(target).is_err() {
+        append_long_target(archive, target)?;
+    }
+    header.set_entry_type(kind);
+    archive.append_data(&mut header, name, io::empty())
+}
+
+/// The GNU way to give the next entry a target too long for its header: an entry of its own.
+fn append_long_target(archive: &mut tar::Builder<impl Write>, target: &str) -> io::Result<()> {
+    let content = [target.as_bytes(), b"\0"].concat();
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::GNULongLink);
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    archive.append_data(&mut header, "././@LongLink", &*content)
 }

@@ -129,6 +129,8 @@ impl Collector<'_> {
             let entry = entry.map_err(|source| self.data_error(source))?;
             self.take_in(entry)?;
         }
+        // The decoder tells only at its end whether what it gave was what was packed.
+        io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|source| self.data_error(source))?;
         Ok(self.unpacked)
     }
 
