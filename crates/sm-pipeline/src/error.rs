@@ -1,6 +1,11 @@
 //! What can go wrong in the chain: the error of one of its links, or a machine that is not as it should be.
 
-use sm_compose::release::ReleaseError;
+use sm_compose::{
+    archive::ArchiveError,
+    build::BuildError,
+    recipe::{PlanError, RecipeError},
+    release::ReleaseError,
+};
 use sm_host::files::FileError;
 use sm_vmtest::VmError;
 
@@ -20,6 +25,18 @@ pub enum Error {
     /// The update server could not be started.
     #[error("cannot start the update server")]
     Server(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The recipe is wrong.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// The recipe does not allow the release.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The archive did not deliver.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// A release could not be composed.
+    #[error(transparent)]
+    Build(#[from] BuildError),
     /// A release could not be written or read.
     #[error("a release cannot be written or read")]
     Release(#[from] ReleaseError),
@@ -56,6 +73,10 @@ impl Error {
         match self {
             Error::Vm(source) => source.hint(),
             Error::File(source) => source.hint(),
+            Error::Recipe(source) => source.hint(),
+            Error::Plan(source) => source.hint(),
+            Error::Archive(source) => source.hint(),
+            Error::Build(source) => source.hint(),
             Error::Release(source) => source.hint(),
             Error::Store(_) | Error::Server(_) | Error::Unexpected { .. } => None,
         }
@@ -68,6 +89,10 @@ impl Error {
             Error::File(source) => source.exit_code(),
             Error::Store(_) => sm_model::exit::STORAGE,
             Error::Server(_) => sm_model::exit::NETWORK,
+            Error::Recipe(source) => source.exit_code(),
+            Error::Plan(source) => source.exit_code(),
+            Error::Archive(source) => source.exit_code(),
+            Error::Build(source) => source.exit_code(),
             Error::Release(source) => source.exit_code(),
             Error::Unexpected { .. } => sm_model::exit::NEGATIVE,
         }

@@ -347,9 +347,23 @@ fn payload_bytes(release: &ReleaseDir) -> u64 {
     release.manifest().artifact(ArtifactKind::Payload).map_or(0, |payload| payload.size_bytes)
 }
 
-fn in_words(report: &Report) -> String {
+/// A report as a person reads it.
+pub(crate) fn in_words(report: &Report) -> String {
+    let kind = match report.kind {
+        EventKind::DownloadStarted => "download started".to_owned(),
+        EventKind::DownloadFinished => "download finished".to_owned(),
+        EventKind::UpdateComplete => "update complete".to_owned(),
+        EventKind::Other(number) => format!("event {number}"),
+    };
+    let result = match report.result {
+        EventResult::Success => String::new(),
+        EventResult::SuccessReboot => ", running".to_owned(),
+        EventResult::Error => ", failed".to_owned(),
+        EventResult::Other(number) => format!(", result {number}"),
+    };
+    let code = report.error_code.map(|code| format!(" with code {code}")).unwrap_or_default();
     let reason = report.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    format!("{:?} {:?} (from {}){reason}", report.kind, report.result, report.version)
+    format!("{} says: {kind}{result}{code}{reason}", report.version)
 }
 
 fn expect(holds: bool, expected: &str, found: &str) -> Result<(), Error> {

@@ -17,7 +17,7 @@ use sha2::Digest as _;
 use sm_debian::{Keyring, Request};
 use sm_host::{files, process::Runner, progress::Progress, tools::ToolsTree};
 use sm_image::payload::write::{Compression, Signer};
-use sm_model::{Arch, Lock, Sha256, Timestamp};
+use sm_model::{Arch, Lock, Sha256, Timestamp, manifest::Inputs};
 
 use crate::{
     archive::{Archive, lock_file},
@@ -69,6 +69,25 @@ pub struct Ingredients {
     agent_sha256: Sha256,
 }
 
+impl Ingredients {
+    /// The tools tree.
+    pub const fn tools(&self) -> &ToolsTree {
+        &self.tools
+    }
+
+    /// Digests of everything that decides a release of `plan`, as its manifest will name them.
+    pub fn inputs(&self, plan: &Plan) -> Inputs {
+        let sha256 = |text: &str| Sha256(sha2::Sha256::digest(text).into());
+        Inputs {
+            recipe_sha256: plan.recipe_digest,
+            lock_sha256: sha256(&self.lock_text),
+            tools_lock_sha256: sha256(&self.tools_lock_text),
+            agent_sha256: self.agent_sha256,
+            stationmaster: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
 /// Where locks and agent lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {
@@ -78,6 +97,20 @@ pub struct Places {
     pub tools_lock: PathBuf,
     /// The agent's binary, for the image's architecture.
     pub agent: PathBuf,
+}
+
+impl Places {
+    /// Where the lock of an image lies unless told otherwise: beside its recipe, one for each set of variants.
+    pub fn default_lock(recipe: &Path, variants: &[PathBuf], arch: Arch) -> PathBuf {
+        let stems = variants.iter().filter_map(|variant| variant.file_stem());
+        let prefix: String = stems.map(|stem| format!("{}-", stem.to_string_lossy())).collect();
+        recipe.with_file_name(format!("{prefix}{arch}.lock"))
+    }
+
+    /// Where the lock of the tools tree lies unless told otherwise: variants do not change the tools.
+    pub fn default_tools_lock(recipe: &Path, host: Arch) -> PathBuf {
+        recipe.with_file_name(format!("tools-{host}.lock"))
+    }
 }
 
 /// One step of building, for people.

@@ -1,0 +1,161 @@
+//! The whole chain at work, with nothing prepared by hand: two releases from the real archive, a machine that updates itself from
+//! one to the other, and a broken third one that it comes back from.
+//!
+//! Everything made lies in one directory: locks, keys, releases, the machine, the server's database, the journal. A second run
+//! uses the locks and every release whose inputs are the same.
+
+mod releases;
+mod report;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use sm_compose::{build::World, diff::Diff, release::ReleaseDir};
+use sm_host::{
+    clock::Clock,
+    files::{FileError, create_dir_all},
+    qemu::Programs,
+};
+use sm_image::payload::write::Signer;
+use sm_model::{Arch, Channel, Sha256};
+use sm_vmtest::vm::VmHost;
+
+use crate::{
+    Error,
+    endpoint::{Served, StartEndpoint},
+    journal::Journal,
+    story::Story,
+};
+
+pub use report::{Booted, DemoReport, Made};
+
+use releases::Releases;
+
+/// Channel that the demonstration releases to.
+const CHANNEL: Channel = Channel::Alpha;
+/// Largest changes of files that the comparison names.
+const TOP_FILES: usize = 10;
+
+/// How much is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything.
+    Whole,
+    /// One update between two releases of the same packages: the shortest run that proves compose, boot and update.
+    Smoke,
+}
+
+/// What a demonstration is made of.
+#[derive(Debug, Clone)]
+pub struct DemoPlan {
+    /// Directory that everything made lies in.
+    pub out: PathBuf,
+    /// The recipe.
+    pub recipe: PathBuf,
+    /// Its variant without updates since the last point release.
+    pub older_variant: PathBuf,
+    /// Its variant whose health check fails.
+    pub broken_variant: PathBuf,
+    /// Architecture of the releases.
+    pub arch: Arch,
+    /// The update agent's binary for it.
+    pub agent: PathBuf,
+    /// Digest of the program that composes: releases of another build of it are made anew.
+    pub program_sha256: Sha256,
+    /// How much is shown.
+    pub extent: Extent,
+}
+
+/// What a demonstration needs from outside.
+pub struct Surroundings<'a> {
+    /// Archive, programs, display.
+    pub world: World<'a>,
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// Starts the update server.
+    pub start_endpoint: StartEndpoint<'a>,
+    /// Signs payloads.
+    pub signer: &'a mut (dyn Signer + Send),
+    /// What hosts check the signatures with.
+    pub public_key_pem: String,
+}
+
+impl std::fmt::Debug for Surroundings<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings").field("world", &self.world).finish_non_exhaustive()
+    }
+}
+
+/// Runs the demonstration. The report is filled as far as it came, whatever the result.
+///
+/// # Errors
+/// When anything is not as it should be.
+pub fn run(
+    plan: &DemoPlan,
+    surroundings: &mut Surroundings<'_>,
+    report: &mut DemoReport,
+) -> Result<(), Error> {
+    let path = plan.out.join("journal.jsonl");
+    let mut journal = Journal::open(&path, surroundings.clock, surroundings.world.progress)?;
+    report.journal = Some(path);
+    let result = steps(plan, surroundings, &mut journal, report);
+    report.steps = journal.records().to_vec();
+    result
+}
+
+fn steps(
+    plan: &DemoPlan,
+    surroundings: &mut Surroundings<'_>,
+    journal: &mut Journal<'_>,
+    report: &mut DemoReport,
+) -> Result<(), Error> {
+    let Releases { a, b, c, tools } = releases::make(plan, surroundings, journal)?;
+    report.made = [Some(&a), Some(&b), c.as_ref()].into_iter().flatten().map(Made::of).collect();
+    let changes = journal.step("compare A and B", |_| Ok(Diff::between(&a, &b, TOP_FILES)?))?;
+    report.changes = Some(changes);
+
+    let served = Served::below(&plan.out);
+    let machine = plan.out.join("machine");
+    report.database = Some(served.database.clone());
+    report.console = Some(machine.join("console.log"));
+    let world = surroundings.world;
+    let programs = Programs::new(tools, world.host);
+    let host =
+        journal.step("find how guests run here", |_| Ok(VmHost::find(world.runner, programs, plan.arch)?))?;
+    world.progress.note(&format!("guests run by {} here", host.accelerator()));
+    report.accelerator = Some(host.accelerator().to_string());
+    forget_fleet(&served.database)?;
+    let mut story = Story::begin(&host, served, surroundings.start_endpoint, &a, machine)?;
+    let told = tell(&mut story, journal, (&a, &b, c.as_ref()), report);
+    report.events = story.reports()?;
+    told?;
+    story.end(journal)
+}
+
+fn tell(
+    story: &mut Story,
+    journal: &mut Journal<'_>,
+    (a, b, c): (&ReleaseDir, &ReleaseDir, Option<&ReleaseDir>),
+    report: &mut DemoReport,
+) -> Result<(), Error> {
+    report.boots.push(Booted { version: a.manifest().version, boot: story.first_boot(journal, a)? });
+    report.boots.push(Booted { version: b.manifest().version, boot: story.update(journal, b)? });
+    if let Some(c) = c {
+        report.rejected = Some(story.fall_back(journal, c, b)?);
+    }
+    Ok(())
+}
+
+/// Removes what machines of earlier runs reported: this run's machine is another one.
+fn forget_fleet(database: &Path) -> Result<(), Error> {
+    let dir = database.parent().unwrap_or(database);
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(FileError::io("remove", dir)(error).into());
+        }
+        _ => {}
+    }
+    Ok(create_dir_all(dir)?)
+}

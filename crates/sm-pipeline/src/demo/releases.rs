@@ -1,0 +1,221 @@
+//! The releases of the demonstration: A of the last point release's packages, B with every update since, C like B and broken.
+
+use std::{fs, path::Path};
+
+use sha2::Digest as _;
+use sm_compose::{
+    build::{self, Circumstances, Ingredients, Places},
+    recipe::{self, Choices, Plan, Recipe},
+    release::ReleaseDir,
+};
+use sm_debian::Keyring;
+use sm_host::{files::FileError, tools::ToolsTree};
+use sm_model::{Board, Lock, Sha256, Timestamp, Version};
+
+use super::{CHANNEL, DemoPlan, Extent, Surroundings};
+use crate::{Error, endpoint::Served, journal::Journal};
+
+/// Seconds between the time stamps of two releases of the same packages: a later release must be newer.
+const LATER_SECS: i64 = 60;
+
+/// The releases, and the tools tree that they were composed with.
+pub(super) struct Releases {
+    pub(super) a: ReleaseDir,
+    pub(super) b: ReleaseDir,
+    pub(super) c: Option<ReleaseDir>,
+    pub(super) tools: ToolsTree,
+}
+
+/// A recipe and the lock that answers it.
+struct Locked {
+    recipe: Recipe,
+    lock: Lock,
+    places: Places,
+}
+
+/// Makes every release that is not there from the same inputs.
+pub(super) fn make(
+    plan: &DemoPlan,
+    surroundings: &mut Surroundings<'_>,
+    journal: &mut Journal<'_>,
+) -> Result<Releases, Error> {
+    let load = |variants: &[&Path]| {
+        let variants: Vec<_> = variants.iter().map(|path| path.to_path_buf()).collect();
+        recipe::load(&plan.recipe, &variants)
+    };
+    let current = load(&[])?;
+    let (older, broken) = match plan.extent {
+        Extent::Whole => (Some(load(&[&plan.older_variant])?), Some(load(&[&plan.broken_variant])?)),
+        Extent::Smoke => (None, None),
+    };
+    let b = lock(plan, surroundings, journal, current.clone(), "B")?;
+    let a = match older {
+        Some(recipe) => lock(plan, surroundings, journal, recipe, "A")?,
+        None => Locked { recipe: current, lock: b.lock.clone(), places: b.places.clone() },
+    };
+    let dates = Dates::of(&a.lock, &b.lock);
+    let version = |patch| Version { patch, ..a.recipe.os.version_on(dates.a, CHANNEL) };
+
+    let plan_of = |recipe: &Recipe, version, source_date| {
+        recipe.plan(Choices {
+            arch: plan.arch,
+            channel: CHANNEL,
+            version,
+            source_date,
+            payload_key_pem: Some(surroundings.public_key_pem.clone()),
+        })
+    };
+    let plan_a = plan_of(&a.recipe, version(0), dates.a)?;
+    let plan_b = plan_of(&b.recipe, version(1), dates.b)?;
+    let plan_c = broken.map(|recipe| plan_of(&recipe, version(2), dates.c)).transpose()?;
+
+    let world = surroundings.world;
+    let mut prepare = |name: &str, plan: &Plan, places: &Places| {
+        journal.step(&format!("packages of {name}, and tools"), |step| {
+            let mut steps = build::Steps::default();
+            let ingredients = build::prepare(&b.recipe, plan, places, &world, &mut steps)?;
+            step.count_bytes(steps.ended().iter().map(|ended| ended.bytes).sum());
+            Ok(ingredients)
+        })
+    };
+    let ingredients_b = prepare("B", &plan_b, &b.places)?;
+    let ingredients_a = match plan.extent {
+        Extent::Whole => Some(prepare("A", &plan_a, &a.places)?),
+        Extent::Smoke => None,
+    };
+    let mut compose = |name: &str, release: &Plan, ingredients: &Ingredients| {
+        compose(name, release, ingredients, plan, surroundings, journal)
+    };
+    let a = compose("A", &plan_a, ingredients_a.as_ref().unwrap_or(&ingredients_b))?;
+    let b = compose("B", &plan_b, &ingredients_b)?;
+    let c = plan_c.map(|plan_c| compose("C", &plan_c, &ingredients_b)).transpose()?;
+    Ok(Releases { a, b, c, tools: ingredients_b.tools().clone() })
+}
+
+/// Locks the packages of a recipe, or finds the lock of an earlier run that answers it.
+fn lock(
+    plan: &DemoPlan,
+    surroundings: &Surroundings<'_>,
+    journal: &mut Journal<'_>,
+    recipe: Recipe,
+    name: &str,
+) -> Result<Locked, Error> {
+    let world = surroundings.world;
+    let locks = plan.out.join("locks");
+    let places = Places {
+        lock: locks.join(format!("{name}.lock")),
+        tools_lock: locks.join("tools.lock"),
+        agent: plan.agent.clone(),
+    };
+    let request = recipe.target(plan.arch)?.packages.clone();
+    let keyring = Keyring::parse(&recipe.keyring).map_err(build::BuildError::from)?;
+    let suites: Vec<String> = request.suites.iter().map(|suite| suite.suite.to_string()).collect();
+    let lock = journal.step(&format!("lock {name}: {}", suites.join(", ")), |_| {
+        Ok(world.archive.lock(&places.lock, &request, &keyring, world.now)?)
+    })?;
+    Ok(Locked { recipe, lock, places })
+}
+
+/// Time stamps of the releases: those of the newest signed index that each was made from, and rising.
+struct Dates {
+    a: Timestamp,
+    b: Timestamp,
+    c: Timestamp,
+}
+
+impl Dates {
+    fn of(a: &Lock, b: &Lock) -> Self {
+        let newest = |lock: &Lock| lock.archives.iter().map(|archive| archive.date).max();
+        let epoch = newest(a).or(newest(b)).expect("a lock names the archives it came from");
+        let b = later(epoch).max(newest(b).unwrap_or(epoch));
+        Dates { a: epoch, b, c: later(b) }
+    }
+}
+
+fn later(time: Timestamp) -> Timestamp {
+    Timestamp::from_unix_secs(time.unix_secs().saturating_add(LATER_SECS)).unwrap_or(time)
+}
+
+/// Composes one release, unless it is there from the same inputs.
+fn compose(
+    name: &str,
+    release: &Plan,
+    ingredients: &Ingredients,
+    plan: &DemoPlan,
+    surroundings: &mut Surroundings<'_>,
+    journal: &mut Journal<'_>,
+) -> Result<ReleaseDir, Error> {
+    let root = Served::below(&plan.out).root;
+    let board = Board(plan.arch).to_string();
+    let dir = root.join(CHANNEL.to_string()).join(board).join(release.version.to_string());
+    let world = surroundings.world;
+    journal.step_unless_done(
+        &format!("compose {name}: {}", release.version),
+        &key(release, ingredients, plan.program_sha256),
+        || ReleaseDir::open(&dir).ok().filter(|found| found.verify().is_ok()),
+        |step| {
+            // A version is used once; but this directory is the demonstration's own, and no host outside it has it.
+            remove_dir(&dir)?;
+            let mut steps = build::Steps::default();
+            let work = plan.out.join("work");
+            let circumstances = Circumstances { work: &work, jobs: 0 };
+            let signer = &mut *surroundings.signer;
+            let published =
+                build::compose(release, ingredients, signer, &root, circumstances, &world, &mut steps)?;
+            let sizes = published.manifest.artifacts.iter().map(|artifact| artifact.size_bytes);
+            step.count_bytes(sizes.sum());
+            Ok(ReleaseDir::open(&published.directory)?)
+        },
+    )
+}
+
+/// Everything that decides a release's bytes, in one digest.
+fn key(release: &Plan, ingredients: &Ingredients, program: Sha256) -> String {
+    let inputs = ingredients.inputs(release);
+    let Plan { version, source_date, payload_key_pem, .. } = release;
+    let text = format!("{program} {inputs:?} {version} {source_date} {payload_key_pem}");
+    Sha256(sha2::Sha256::digest(text).into()).to_string()
+}
+
+fn remove_dir(dir: &Path) -> Result<(), FileError> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(FileError::io("remove", dir)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sm_model::{Arch, LockedArchive};
+
+    use super::*;
+
+    fn lock_of(dates: &[&str]) -> Lock {
+        let archive = |date: &&str| LockedArchive {
+            suite: "trixie".to_owned(),
+            mirror: "debian".to_owned(),
+            release_sha256: Sha256([0; 32]),
+            date: date.parse().unwrap(),
+        };
+        Lock {
+            format: Lock::FORMAT,
+            arch: Arch::Amd64,
+            request: Sha256([0; 32]),
+            archives: dates.iter().map(archive).collect(),
+            packages: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn time_stamps_are_the_archives_and_rise() {
+        let a = lock_of(&["2026-09-05T08:00:00Z"]);
+        let b = lock_of(&["2026-09-05T08:00:00Z", "2026-11-22T20:00:00Z", "2026-11-20T00:00:00Z"]);
+        let dates = Dates::of(&a, &b);
+        let text = [dates.a, dates.b, dates.c].map(|date| date.to_string());
+        assert_eq!(text, ["2026-09-05T08:00:00Z", "2026-11-22T20:00:00Z", "2026-11-22T20:01:00Z"]);
+        let same = Dates::of(&a, &a);
+        assert!(same.a < same.b && same.b < same.c);
+    }
+}
