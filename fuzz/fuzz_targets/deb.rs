@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     let path = DIR.path().join("x.deb");
     fs::write(&path, bytes).expect("a small file");
     let package = LockedPackage {
-        name: "x".parse().expect("a name"),
+        name: "xx".parse().expect("a name"),
         version: "1".parse().expect("a version"),
         arch: "amd64".to_owned(),
         source: "x".to_owned(),

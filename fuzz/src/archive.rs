@@ -57,11 +57,7 @@ Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.pgp
 ";
 
-const RECIPE: &str = "format = 1
-[os]
-id = \"boxcar\"
-name = \"Boxcar Linux\"
-";
+const RECIPE: &str = include_str!("../../os/boxcar/recipe.toml");
 
 /// The key that signs the suites of these tests.
 static KEY: LazyLock<SignedSecretKey> = LazyLock::new(|| {
@@ -97,7 +93,7 @@ pub(crate) fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("deb", "package", deb()),
         ("inrelease", "signed", inrelease()),
         ("packages", "two", text(PACKAGES)),
-        ("recipe", "start", text(RECIPE)),
+        ("recipe", "boxcar", text(RECIPE)),
         ("relation", "all", text("a (>= 1.0-1) | b:any (<< 2~), c [!arm64], d <!nocheck>")),
         ("release", "trixie", text(RELEASE)),
         ("version", "three", text("1:2.41-12+b1 2.41-12 2.41~rc1-1")),

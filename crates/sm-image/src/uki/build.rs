@@ -16,6 +16,9 @@ const CODE: u32 = 0x20;
 const INITIALIZED_DATA: u32 = 0x40;
 const READABLE: u32 = 0x4000_0000;
 
+/// Names of the sections that are appended, in their order: a stub that has one already would shadow ours.
+const OWN_SECTIONS: [&[u8; 8]; 5] = [b".osrel\0\0", b".cmdline", b".uname\0\0", b".initrd\0", b".linux\0\0"];
+
 /// What an image is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
@@ -55,15 +58,16 @@ pub fn build<W: Write>(parts: &Parts<'_>, out: &mut W) -> Result<u64, Error> {
     replace_sbat(&mut plan, kernel_sbat.map_or(&[], |section| raw(section, parts.linux)))?;
     // Read in place by the stub, the kernel needs the room that it asks for in its own headers.
     let linux_bytes = (kernel.image_bytes() as usize).max(parts.linux.len());
+    let [os_release, cmdline, uname, initrd, linux] = OWN_SECTIONS;
     for (name, content) in [
-        (b".osrel\0\0", parts.os_release.as_bytes()),
-        (b".cmdline", parts.cmdline.as_bytes()),
-        (b".uname\0\0", parts.uname.as_bytes()),
-        (b".initrd\0", parts.initrd),
+        (os_release, parts.os_release.as_bytes()),
+        (cmdline, parts.cmdline.as_bytes()),
+        (uname, parts.uname.as_bytes()),
+        (initrd, parts.initrd),
     ] {
         append(&mut plan, &stub, *name, INITIALIZED_DATA, content, content.len())?;
     }
-    append(&mut plan, &stub, *b".linux\0\0", CODE, parts.linux, linux_bytes)?;
+    append(&mut plan, &stub, *linux, CODE, parts.linux, linux_bytes)?;
     write_image(&stub, plan, out)
 }
 
@@ -92,8 +96,8 @@ fn check_stub(stub: &Headers, kernel: &Headers) -> Result<(), Error> {
     if stub.is_signed() {
         return Err(Error::UnsuitableStub("it is signed; the finished image is what gets signed"));
     }
-    if stub.sections.iter().any(|section| [".linux", ".initrd", ".cmdline"].contains(&&*section.name())) {
-        return Err(Error::UnsuitableStub("it holds a kernel already"));
+    if stub.sections.iter().any(|section| OWN_SECTIONS.contains(&&section.name)) {
+        return Err(Error::UnsuitableStub("it has sections of a finished image"));
     }
     Ok(())
 }

@@ -174,7 +174,8 @@ fn unsuitable_stubs_are_refused() {
     let mut signed = stub();
     put(&mut signed, 88 + 144, 1u64.to_le_bytes());
     let without_sbat = pe(0x8664, &[(b".text\0\0\0", &[0; 8])]);
-    for stub in [signed, without_sbat, image()] {
+    let with_os_release = pe(0x8664, &[(b".sbat\0\0\0", SBAT), (b".osrel\0\0", b"ID=other")]);
+    for stub in [signed, without_sbat, with_os_release, image()] {
         assert!(matches!(built(&stub, &kernel(), "x"), Err(Error::UnsuitableStub(_))));
     }
     assert!(matches!(built(b"", &kernel(), "x"), Err(Error::Malformed { what: "stub", .. })));
