@@ -58,7 +58,7 @@ const PIECE_LEN: usize = 4096;
 
 /// Whether bzip2 can be expected to save at least an eighth of `chunk`.
 ///
-/// The expectation is the order-0 entropy of each [block](PIECE_LEN), added up: what is saved if every byte value took
+/// The expectation is the order-0 entropy of each block of `PIECE_LEN`, added up: what is saved if every byte value took
 /// as many bits as its frequency deserves. Compressed files come out at one percent, program code at a quarter, text at
 /// a third and more. Counting takes a hundredth of the time that compressing does, and it is done in integers, so that
 /// every machine decides alike.
