@@ -1,7 +1,9 @@
-//! The superblock of an EROFS image: is it one, how large is it, is its checksum right.
+//! The superblock of an EROFS image: is it one, how large is it, is its checksum right. What it holds: [`inventory`].
 //!
-//! Only what composing and verifying need; files inside an image are not read here
+//! Only what composing and verifying need; the bytes of compressed files are not read here
 //! (Linux, `fs/erofs/erofs_fs.h`, `struct erofs_super_block`).
+
+mod inventory;
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -12,6 +14,8 @@ use crate::{
     bytes::{array, put, u32_le, u64_le},
     crc::crc32c_raw,
 };
+
+pub use inventory::{Inode, Kind, Limits, inventory};
 
 /// Where the superblock lies, in bytes.
 pub const SUPERBLOCK_OFFSET: u64 = 1024;
@@ -61,6 +65,20 @@ pub enum Error {
         found: u32,
         /// What the superblock says.
         expected: u32,
+    },
+    /// An entry contradicts itself or another.
+    #[error("EROFS entry `{}`: {what}", path.escape_debug())]
+    Malformed {
+        /// Which entry.
+        path: String,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// More than any real image holds.
+    #[error("EROFS entry `{}` exceeds a limit: too many entries, too long a path, or too large a directory", path.escape_debug())]
+    TooLarge {
+        /// Where the limit was reached.
+        path: String,
     },
 }
 

@@ -8,7 +8,7 @@
 //! | [`gpt`] | GUID partition tables, new and edited in place |
 //! | [`slots`] | which /usr slot runs, which may be overwritten, and the legal changes between |
 //! | [`verity`] | dm-verity hash trees |
-//! | [`erofs`] | the superblock of an EROFS image |
+//! | [`erofs`] | the superblock of an EROFS image, and what the image holds |
 //! | [`cpio`] | initial RAM disk archives |
 //! | [`uki`] | unified kernel images |
 //! | [`boot_entry`] | names of kernel images with boot counters |
