@@ -26,14 +26,24 @@ macro_rules! advice_of {
 fn advice(cause: &(dyn Error + 'static)) -> Option<Advice> {
     advice_of!(
         cause,
+        crate::compose::Unready,
         sm_compose::archive::ArchiveError,
+        sm_compose::build::BuildError,
+        sm_compose::image::ComposeError,
+        sm_compose::recipe::PlanError,
+        sm_compose::release::ReleaseError,
         sm_compose::recipe::RecipeError,
         sm_debian::signature::SignatureError,
         sm_host::files::FileError,
         sm_host::fetch::FetchError,
+        sm_host::qemu::QemuError,
         sm_image::payload::read::ReadError,
         sm_image::payload::write::WriteError,
+        sm_pipeline::Error,
+        sm_server::Error,
+        sm_store::Error,
         sm_trust::Error,
+        sm_vmtest::VmError,
     );
     None
 }

@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context as _;
 use sm_compose::{
     archive::{Archive, ArchiveError, Mirrors, default_cache, lock_file},
+    build::Places,
     recipe::{self, Recipe},
 };
 use sm_debian::{Keyring, LockDiff, Request, lock::versions_to_keep};
@@ -90,7 +91,7 @@ struct What {
     /// Trust these keys instead of the recipe's.
     #[arg(long, value_name = "FILE")]
     keyring: Option<PathBuf>,
-    /// The lock [default: ARCH.lock or tools-ARCH.lock beside the recipe].
+    /// The lock [default: [VARIANT-]ARCH.lock or tools-ARCH.lock beside the recipe].
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -222,8 +223,10 @@ fn request(recipe: &Recipe, what: &What) -> anyhow::Result<Request> {
 
 impl What {
     fn path(&self) -> PathBuf {
-        let set = if self.tools { "tools-" } else { "" };
-        let default = || self.recipe.with_file_name(format!("{set}{}.lock", self.arch));
+        let default = || match self.tools {
+            true => Places::default_tools_lock(&self.recipe, self.arch),
+            false => Places::default_lock(&self.recipe, &self.variant, self.arch),
+        };
         self.output.clone().unwrap_or_else(default)
     }
 }

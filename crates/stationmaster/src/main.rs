@@ -1,12 +1,17 @@
 //! The operator's command. This file names the verbs and nothing else: each verb is one file.
 
+mod compose;
 mod context;
+mod demo;
+mod diff;
 mod failure;
 mod lock;
 mod manual;
 mod payload;
 mod progress;
 mod serve;
+mod vm;
+mod workshop;
 
 use std::process::ExitCode;
 
@@ -44,10 +49,18 @@ pub(crate) struct Cli {
 enum Verb {
     /// Pin the exact packages that a recipe stands for; renew them; compare.
     Lock(lock::Args),
+    /// Compose a release from a recipe: packages, image, payload, lists.
+    Compose(compose::Args),
+    /// Tell what differs between two releases.
+    Diff(diff::Args),
     /// Make signing keys; build, show and verify update payloads.
     Payload(payload::Args),
     /// Serve updates and the release directory to hosts.
     Serve(serve::Args),
+    /// Boot an image or a release in a virtual machine, with a console.
+    Vm(vm::Args),
+    /// Show the whole chain at work: compose, boot, update, fall back.
+    Demo(demo::Args),
     /// Write man pages and shell completions into a folder.
     Manual(manual::Args),
     /// Print the exit codes and what they mean.
@@ -69,8 +82,12 @@ fn main() -> ExitCode {
 fn run(verb: &Verb, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     match verb {
         Verb::Lock(args) => lock::run(args, ctx),
+        Verb::Compose(args) => compose::run(args, ctx),
+        Verb::Diff(args) => diff::run(args, ctx),
         Verb::Payload(args) => payload::run(args, ctx),
         Verb::Serve(args) => serve::run(args, ctx),
+        Verb::Vm(args) => vm::run(args, ctx),
+        Verb::Demo(args) => demo::run(args, ctx),
         Verb::Manual(args) => manual::run(args, ctx),
         Verb::ExitCodes => context::print_exit_codes(ctx),
     }
