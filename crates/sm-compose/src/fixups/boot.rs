@@ -9,17 +9,17 @@ const EFI_DIR: &str = "/usr/lib/systemd/boot/efi";
 
 /// What boots an image, taken from its own packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BootFiles {
+pub(crate) struct BootFiles {
     /// Kernel release (`uname -r`).
-    pub release: String,
+    pub(crate) release: String,
     /// The kernel.
-    pub kernel: Blob,
+    pub(crate) kernel: Blob,
     /// Its build configuration.
-    pub config: Blob,
+    pub(crate) config: Blob,
     /// systemd's stub, which turns kernel, initial RAM disk and command line into one EFI program.
-    pub stub: Blob,
+    pub(crate) stub: Blob,
     /// systemd-boot, which chooses among such programs.
-    pub loader: Blob,
+    pub(crate) loader: Blob,
 }
 
 impl BootFiles {

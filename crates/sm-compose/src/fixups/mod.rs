@@ -17,9 +17,10 @@ use crate::{
     tree::{Blob, Entry, Origin, Tree},
 };
 
-pub use boot::BootFiles;
+pub(crate) use boot::BootFiles;
 pub use error::FixupError;
 pub(crate) use identity::os_release;
+pub use sysusers::SysusersError;
 
 /// A tree ready to be written as /usr, and what boots it.
 #[derive(Debug)]

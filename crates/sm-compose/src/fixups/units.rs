@@ -63,8 +63,9 @@ fn enable(tree: &mut Tree, unit: &str, enabled: &mut BTreeSet<String>) -> Result
     for alias in &install.alias {
         link(tree, plain(unit, alias)?, &file)?;
     }
-    for also in &install.also {
-        enable(tree, also, enabled)?;
+    // What the recipe dropped cannot be enabled along.
+    for also in install.also.iter().filter(|also| find(tree, also).is_ok()).cloned().collect::<Vec<_>>() {
+        enable(tree, &also, enabled)?;
     }
     Ok(())
 }

@@ -28,6 +28,10 @@ use crate::{
     unpack,
 };
 
+pub use crate::{
+    fixups::{FixupError, SysusersError},
+    initrd::{ElfError, InitrdError},
+};
 pub use error::ComposeError;
 
 /// A locked package and where its verified file lies.
