@@ -1,7 +1,7 @@
 //! `stationmaster payload`: signing keys and full update payloads.
 
 mod build;
-mod keygen;
+pub(crate) mod keygen;
 mod show;
 mod text;
 mod verify;

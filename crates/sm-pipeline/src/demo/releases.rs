@@ -5,18 +5,15 @@ use std::{fs, path::Path};
 use sha2::Digest as _;
 use sm_compose::{
     build::{self, Circumstances, Ingredients, Places},
-    recipe::{self, Choices, Plan, Recipe},
+    recipe::{self, Choices, Os, Plan, Recipe},
     release::ReleaseDir,
 };
 use sm_debian::Keyring;
 use sm_host::{files::FileError, tools::ToolsTree};
-use sm_model::{Board, Lock, Sha256, Timestamp, Version};
+use sm_model::{Board, Lock, Sha256, Version};
 
 use super::{CHANNEL, DemoPlan, Extent, Surroundings};
 use crate::{Error, endpoint::Served, journal::Journal};
-
-/// Seconds between the time stamps of two releases of the same packages: a later release must be newer.
-const LATER_SECS: i64 = 60;
 
 /// The releases, and the tools tree that they were composed with.
 pub(super) struct Releases {
@@ -53,21 +50,20 @@ pub(super) fn make(
         Some(recipe) => lock(plan, surroundings, journal, recipe, "A")?,
         None => Locked { recipe: current, lock: b.lock.clone(), places: b.places.clone() },
     };
-    let dates = Dates::of(&a.lock, &b.lock);
-    let version = |patch| Version { patch, ..a.recipe.os.version_on(dates.a, CHANNEL) };
-
-    let plan_of = |recipe: &Recipe, version, source_date| {
-        recipe.plan(Choices {
+    let versions = versions(&b.recipe.os, &a.lock, &b.lock);
+    let plan_of = |recipe: &Recipe, version: Version| {
+        let source_date = recipe.os.date_of(version).ok_or_else(|| undated(version))?;
+        Ok::<_, Error>(recipe.plan(Choices {
             arch: plan.arch,
             channel: CHANNEL,
             version,
             source_date,
             payload_key_pem: Some(surroundings.public_key_pem.clone()),
-        })
+        })?)
     };
-    let plan_a = plan_of(&a.recipe, version(0), dates.a)?;
-    let plan_b = plan_of(&b.recipe, version(1), dates.b)?;
-    let plan_c = broken.map(|recipe| plan_of(&recipe, version(2), dates.c)).transpose()?;
+    let plan_a = plan_of(&a.recipe, versions[0])?;
+    let plan_b = plan_of(&b.recipe, versions[1])?;
+    let plan_c = broken.map(|recipe| plan_of(&recipe, versions[2])).transpose()?;
 
     let world = surroundings.world;
     let mut prepare = |name: &str, plan: &Plan, places: &Places| {
@@ -90,6 +86,10 @@ pub(super) fn make(
     let b = compose("B", &plan_b, &ingredients_b)?;
     let c = plan_c.map(|plan_c| compose("C", &plan_c, &ingredients_b)).transpose()?;
     Ok(Releases { a, b, c, tools: ingredients_b.tools().clone() })
+}
+
+fn undated(version: Version) -> Error {
+    Error::unexpected("a version that has a date", version.to_string())
 }
 
 /// Locks the packages of a recipe, or finds the lock of an earlier run that answers it.
@@ -116,24 +116,16 @@ fn lock(
     Ok(Locked { recipe, lock, places })
 }
 
-/// Time stamps of the releases: those of the newest signed index that each was made from, and rising.
-struct Dates {
-    a: Timestamp,
-    b: Timestamp,
-    c: Timestamp,
-}
-
-impl Dates {
-    fn of(a: &Lock, b: &Lock) -> Self {
-        let newest = |lock: &Lock| lock.archives.iter().map(|archive| archive.date).max();
-        let epoch = newest(a).or(newest(b)).expect("a lock names the archives it came from");
-        let b = later(epoch).max(newest(b).unwrap_or(epoch));
-        Dates { a: epoch, b, c: later(b) }
-    }
-}
-
-fn later(time: Timestamp) -> Timestamp {
-    Timestamp::from_unix_secs(time.unix_secs().saturating_add(LATER_SECS)).unwrap_or(time)
+/// Versions of A, B and C: of branches cut on the days of the newest signed index that each was made from, and rising.
+fn versions(os: &Os, a: &Lock, b: &Lock) -> [Version; 3] {
+    let cut = |lock: &Lock| {
+        let newest = lock.archives.iter().map(|archive| archive.date).max();
+        os.version_on(newest.unwrap_or(os.epoch), CHANNEL)
+    };
+    let next = |version: Version| Version { patch: version.patch + 1, ..version };
+    let a = cut(a);
+    let b = cut(b).max(next(a));
+    [a, b, next(b)]
 }
 
 /// Composes one release, unless it is there from the same inputs.
@@ -209,13 +201,19 @@ mod tests {
     }
 
     #[test]
-    fn time_stamps_are_the_archives_and_rise() {
+    fn versions_are_of_the_archives_days_and_rise() {
+        let os = Os {
+            id: "boxcar".to_owned(),
+            name: "Boxcar Linux".to_owned(),
+            epoch: "2013-07-01T00:00:00Z".parse().unwrap(),
+            channels: vec![CHANNEL],
+            app_id: String::new(),
+            distro: "debian-13".to_owned(),
+        };
         let a = lock_of(&["2026-09-05T08:00:00Z"]);
         let b = lock_of(&["2026-09-05T08:00:00Z", "2026-11-22T20:00:00Z", "2026-11-20T00:00:00Z"]);
-        let dates = Dates::of(&a, &b);
-        let text = [dates.a, dates.b, dates.c].map(|date| date.to_string());
-        assert_eq!(text, ["2026-09-05T08:00:00Z", "2026-11-22T20:00:00Z", "2026-11-22T20:01:00Z"]);
-        let same = Dates::of(&a, &a);
-        assert!(same.a < same.b && same.b < same.c);
+        let text = |a, b| versions(&os, a, b).map(|version| version.to_string());
+        assert_eq!(text(&a, &b), ["4814.0.0", "4892.0.0", "4892.0.1"]);
+        assert_eq!(text(&a, &a), ["4814.0.0", "4814.0.1", "4814.0.2"]);
     }
 }

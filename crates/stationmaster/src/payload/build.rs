@@ -136,7 +136,7 @@ fn write_file(
     Ok(written)
 }
 
-fn read_key(path: &Path) -> anyhow::Result<PrivateKey> {
+pub(super) fn read_key(path: &Path) -> anyhow::Result<PrivateKey> {
     let bytes = read_limited(path, MAX_KEY_BYTES)?;
     PrivateKey::from_pem(&String::from_utf8_lossy(&bytes))
         .with_context(|| format!("cannot use the key `{}`", path.display()))

@@ -56,11 +56,25 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     for path in [&private, &public] {
         ensure!(!path.exists(), "`{}` exists: expected a folder without a key pair", path.display());
     }
-    let key = PrivateKey::generate(&mut OsRng)?;
-    write_secret(&private, key.to_pem()?.as_bytes())?;
-    write_atomic(&public, key.public().to_pem()?.as_bytes())?;
+    let key = make(&private, &public)?;
     ctx.data(&KeyPair { private, public, fingerprint_sha256: key.public().fingerprint().to_string() })?;
     Ok(Outcome::Done)
+}
+
+/// The private key of a folder, made with its public half when there is none.
+pub(crate) fn read_or_make(dir: &Path) -> anyhow::Result<PrivateKey> {
+    let private = dir.join(PRIVATE_NAME);
+    if private.exists() {
+        return super::build::read_key(&private);
+    }
+    make(&private, &dir.join(PUBLIC_NAME))
+}
+
+fn make(private: &Path, public: &Path) -> anyhow::Result<PrivateKey> {
+    let key = PrivateKey::generate(&mut OsRng)?;
+    write_secret(private, key.to_pem()?.as_bytes())?;
+    write_atomic(public, key.public().to_pem()?.as_bytes())?;
+    Ok(key)
 }
 
 /// Writes a file that only its owner can read, at no moment otherwise.

@@ -1,0 +1,203 @@
+//! `stationmaster vm`: one virtual machine for a person, with its console on the terminal.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use sm_compose::release::ReleaseDir;
+use sm_host::{
+    process::SystemRunner,
+    qemu::{Forward, WriteCache, programs::BaseFormat},
+};
+use sm_model::{Arch, ArtifactKind};
+use sm_vmtest::{
+    Access, Vm, VmPlan,
+    vm::{Screen, Start, VmHost},
+};
+
+use crate::{
+    context::{Context, Outcome},
+    workshop,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  stationmaster vm releases/alpha/amd64-usr/current
+      Boot a release, with its console here: Ctrl-A X ends the machine,
+      Ctrl-A C changes between the console and QEMU's monitor.
+  stationmaster vm disk.qcow2 --ssh-key ~/.ssh/id_ed25519.pub
+      Let yourself in by SSH too; the command is printed.
+  stationmaster vm disk.qcow2 --persist my-vm
+      Keep the disk in `my-vm`, and go on from it the next time.
+
+The image is only read. The machine logs root in on its console; that comes
+from outside, by a systemd credential, and is not in the image.";
+
+/// Boot an image or a release in a virtual machine.
+///
+/// Uses KVM where a guest really runs on it, and emulation elsewhere: then a
+/// boot takes a minute or two.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// A disk image (qcow2 or raw), or a release directory.
+    image: PathBuf,
+    /// Architecture of a bare image; a release says its own.
+    #[arg(long, default_value_t = Arch::Amd64)]
+    arch: Arch,
+    /// Memory, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(256..))]
+    memory: u32,
+    /// Processors.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
+    cpus: u8,
+    /// Size of the disk, in GiB; it takes space only as it is written to.
+    #[arg(long, value_name = "GIB", default_value_t = 8, value_parser = clap::value_parser!(u32).range(4..=1024))]
+    disk: u32,
+    /// Where the console goes: `terminal`, or only to its `log`.
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t = Console::Terminal)]
+    console: Console,
+    /// Public key file whose holder may log in as root by SSH.
+    #[arg(long, value_name = "FILE")]
+    ssh_key: Option<PathBuf>,
+    /// The recipe whose tools hold QEMU.
+    #[arg(long, value_name = "FILE", default_value = "os/boxcar/recipe.toml")]
+    recipe: PathBuf,
+    /// Where an archive is, instead of what APT says; repeatable.
+    #[arg(long, value_name = "NAME=URL")]
+    mirror: Vec<String>,
+    /// Folder to keep the machine's disk in; forgotten at its end otherwise.
+    #[arg(long, value_name = "DIR")]
+    persist: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Console {
+    /// On this terminal, both ways.
+    Terminal,
+    /// Only to `console.log` in the machine's folder.
+    Log,
+}
+
+/// A started machine, for `--json`.
+#[derive(serde::Serialize)]
+struct Started {
+    folder: PathBuf,
+    ssh: Option<String>,
+    accelerator: String,
+}
+
+/// Returns when the machine has ended.
+pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+    let (arch, image, format) = bootable(args)?;
+    let temporary = tempfile::tempdir().context("cannot make a folder for the machine")?;
+    let dir = args.persist.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let port = free_port()?;
+    let plan = VmPlan {
+        start: if args.persist.is_some() { Start::Resumed } else { Start::Fresh },
+        cache: if args.persist.is_some() { WriteCache::KeepsFlushed } else { WriteCache::Volatile },
+        disk_mib: args.disk * 1024,
+        cpus: args.cpus,
+        memory_mib: args.memory,
+        access: access(args)?,
+        forwards: vec![Forward { host: port, guest: 22 }],
+        screen: match args.console {
+            Console::Terminal => Screen::Terminal,
+            Console::Log => Screen::Off,
+        },
+        ..VmPlan::new(arch, image, format, &dir)
+    };
+    let host = VmHost::find(&SystemRunner, workshop::qemu(&args.recipe, &args.mirror, ctx)?, arch)?;
+    let started = Started {
+        folder: dir,
+        ssh: args.ssh_key.as_ref().map(|key| ssh_command(key, port)),
+        accelerator: host.accelerator().to_string(),
+    };
+    announce(&started, args, ctx)?;
+    Vm::start(&host, &plan)?.wait()?;
+    Ok(Outcome::Done)
+}
+
+fn bootable(args: &Args) -> anyhow::Result<(Arch, PathBuf, BaseFormat)> {
+    if args.image.is_dir() {
+        let release = ReleaseDir::open(&args.image)?;
+        let image = release.path_of(ArtifactKind::QemuImage)?;
+        return Ok((release.manifest().board.0, image, BaseFormat::Qcow2));
+    }
+    let mut magic = [0; 4];
+    let mut file =
+        fs::File::open(&args.image).with_context(|| format!("cannot open `{}`", args.image.display()))?;
+    std::io::Read::read_exact(&mut file, &mut magic)
+        .with_context(|| format!("`{}` is no disk image", args.image.display()))?;
+    Ok((args.arch, args.image.clone(), format_of(magic)))
+}
+
+/// A disk image's format by its first bytes (QEMU, docs/interop/qcow2: `QFI\xfb`).
+fn format_of(magic: [u8; 4]) -> BaseFormat {
+    if magic == *b"QFI\xfb" { BaseFormat::Qcow2 } else { BaseFormat::Raw }
+}
+
+fn access(args: &Args) -> anyhow::Result<Access> {
+    let access = Access::none().with_console_login("root");
+    let Some(path) = &args.ssh_key else { return Ok(access) };
+    let key = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    anyhow::ensure!(
+        !key.contains("PRIVATE KEY"),
+        "`{}` is a private key: expected the public one beside it, `{}.pub`",
+        path.display(),
+        path.display()
+    );
+    Ok(access.with_ssh_key(&key))
+}
+
+/// A port that nobody listens on at the moment.
+fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot find a free port")?;
+    Ok(listener.local_addr().context("cannot find a free port")?.port())
+}
+
+fn ssh_command(key: &Path, port: u16) -> String {
+    let identity = key.with_extension("");
+    format!(
+        "ssh -p {port} -i {} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@127.0.0.1",
+        identity.display()
+    )
+}
+
+fn announce(started: &Started, args: &Args, ctx: &Context<'_>) -> anyhow::Result<()> {
+    if ctx.json {
+        return ctx.json_document(started);
+    }
+    ctx.progress.note(&format!(
+        "runs by {}; its files are in `{}`",
+        started.accelerator,
+        started.folder.display()
+    ));
+    if let Some(ssh) = &started.ssh {
+        ctx.line(ssh)?;
+    }
+    if args.console == Console::Terminal {
+        ctx.progress.note("the console follows; Ctrl-A X ends the machine");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_told_by_its_first_bytes() {
+        assert_eq!(format_of(*b"QFI\xfb"), BaseFormat::Qcow2);
+        assert_eq!(format_of([0xfa, 0xb8, 0, 0]), BaseFormat::Raw);
+    }
+
+    #[test]
+    fn the_ssh_command_names_the_private_half() {
+        let command = ssh_command("/home/a/.ssh/id_ed25519.pub".as_ref(), 2222);
+        assert!(command.starts_with("ssh -p 2222 -i /home/a/.ssh/id_ed25519 "), "{command}");
+    }
+}

@@ -1,0 +1,60 @@
+//! What this machine composes with: archive, cache, programs. Set up in one place for every verb that needs it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use sm_compose::{
+    archive::{Archive, Mirrors, default_cache},
+    build::{Places, World},
+    image::PackageFile,
+    recipe, tools,
+};
+use sm_debian::Keyring;
+use sm_host::{
+    clock::{Clock, SystemClock},
+    fetch::{HttpFetch, Timeouts},
+    process::SystemRunner,
+    qemu::Programs,
+};
+
+use crate::{compose::host_arch, context::Context};
+
+/// Does `work` in the world of this machine. `mirrors` (`NAME=URL`) go before what APT says.
+pub(crate) fn with_world<T>(
+    mirrors: &[String],
+    ctx: &Context<'_>,
+    work: impl FnOnce(World<'_>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let fetch = HttpFetch::new("stationmaster", Timeouts::default());
+    let mirrors = Mirrors::of_apt(Path::new("/etc/apt"))?.overridden(mirrors)?;
+    let cache = default_cache()?;
+    let archive = Archive::new(&fetch, &mirrors, &cache, ctx.progress);
+    work(World {
+        archive: &archive,
+        runner: &SystemRunner,
+        progress: ctx.progress,
+        cache: &cache,
+        host: host_arch()?,
+        now: SystemClock.now(),
+    })
+}
+
+/// QEMU and its firmware from the tools tree of a recipe, unpacked if need be.
+pub(crate) fn qemu(recipe: &Path, mirrors: &[String], ctx: &Context<'_>) -> anyhow::Result<Programs> {
+    let loaded = recipe::load(recipe, &[])?;
+    let keyring = Keyring::parse(&loaded.keyring).context("cannot use the recipe's keyring")?;
+    with_world(mirrors, ctx, |world| {
+        let path: PathBuf = Places::default_tools_lock(recipe, world.host);
+        let lock = world.archive.lock(&path, &loaded.tools_for(world.host), &keyring, world.now)?;
+        let tree = match tools::find(world.cache, &lock) {
+            Some(tree) => tree,
+            None => {
+                let files = world.archive.fetch_all(&lock)?;
+                let pairs = lock.packages.iter().cloned().zip(files);
+                let packages: Vec<_> = pairs.map(|(package, path)| PackageFile { package, path }).collect();
+                tools::provide(world.cache, &lock, &packages, world.progress)?
+            }
+        };
+        Ok(Programs::new(tree, world.host))
+    })
+}
