@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::Read,
+    io::{self, Read},
 };
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ const MAX_TEXTS: usize = 12;
 const MAX_TEXT_BYTES: usize = 8 << 10;
 /// Largest changelog unpacked: stops a small compressed file that unpacks to a disk full.
 const MAX_UNPACKED_BYTES: u64 = 64 << 20;
+/// Compression level of the document: written once, a few hundred KiB.
+const LEVEL: i32 = 12;
 /// Largest document decoded, for the same reason.
 const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
 
@@ -70,9 +72,11 @@ impl Changelogs {
     }
 
     /// The document as its file holds it.
-    pub fn encode(&self) -> Vec<u8> {
-        let json = serde_json::to_vec(self).unwrap_or_default();
-        zstd::encode_all(&*json, 12).unwrap_or_default()
+    ///
+    /// # Errors
+    /// When the compressor refuses.
+    pub fn encode(&self) -> io::Result<Vec<u8>> {
+        zstd::encode_all(&*serde_json::to_vec(self)?, LEVEL)
     }
 
     /// Reads the document back.
@@ -95,7 +99,7 @@ impl Changelogs {
 pub enum InvalidChangelogs {
     /// Not a zstd frame.
     #[error("the frame cannot be unpacked")]
-    Frame(#[from] std::io::Error),
+    Frame(#[from] io::Error),
     /// Not the JSON document.
     #[error("the document does not parse")]
     Json(#[from] serde_json::Error),

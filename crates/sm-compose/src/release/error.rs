@@ -34,6 +34,9 @@ pub enum ReleaseError {
         /// Why.
         source: Box<WriteError>,
     },
+    /// The manifest cannot be written as JSON.
+    #[error("cannot write the manifest as JSON")]
+    Manifest(#[source] io::Error),
     /// A name cannot be a file's.
     #[error("the artifact cannot be named")]
     Name(#[from] sm_model::file_name::UnsafeFileName),
@@ -127,6 +130,7 @@ impl ReleaseError {
             }
             ReleaseError::Write { .. }
             | ReleaseError::Misplaced { .. }
+            | ReleaseError::Manifest(_)
             | ReleaseError::Name(_)
             | ReleaseError::Malformed { .. }
             | ReleaseError::Lacks { .. } => None,
@@ -141,7 +145,8 @@ impl ReleaseError {
             }
             ReleaseError::Payload { source, .. } => source.exit_code(),
             ReleaseError::Digest { .. } => exit::VERIFICATION,
-            ReleaseError::Name(_)
+            ReleaseError::Manifest(_)
+            | ReleaseError::Name(_)
             | ReleaseError::AlreadyReleased { .. }
             | ReleaseError::NoRelease(_)
             | ReleaseError::Misplaced { .. }

@@ -72,7 +72,7 @@ pub fn publish(
     writer.texts(usr_sha256)?;
     let manifest = writer.manifest();
     let directory = writer.staging.finish(&manifest)?;
-    let manifest_sha256 = Digests::of(&manifest_text(&manifest)).sha256;
+    let manifest_sha256 = Digests::of(&manifest_text(&manifest)?).sha256;
     Ok(Published { directory, manifest, manifest_sha256 })
 }
 
@@ -113,8 +113,7 @@ impl Writer<'_, '_> {
         let image = self.release.image;
         let mut usr = Watched::open(&image.usr, self.task(name.as_str(), &image.usr))?;
         let mut uki = Watched::open(&image.uki, Box::new(sm_host::progress::Silent))?;
-        let mut spool =
-            tempfile::tempfile().map_err(FileError::io("create a file in", &std::env::temp_dir()))?;
+        let mut spool = self.staging.spool()?;
         let (compression, signer) = (self.release.compression, &mut *self.release.signer);
         let failed = {
             let name = name.to_string();
@@ -138,7 +137,9 @@ impl Writer<'_, '_> {
         self.text(ArtifactKind::ContentsList, list.as_bytes())?;
         self.text(ArtifactKind::KernelConfig, &image.kernel_config)?;
         let changelogs = changelogs::Changelogs::collect(lock, &image.changelogs);
-        self.text(ArtifactKind::Changelogs, &changelogs.encode())?;
+        let name = self.name(ArtifactKind::Changelogs)?;
+        let encoded = changelogs.encode().map_err(self.staging.failed(name.as_str()))?;
+        self.staging.write_bytes(ArtifactKind::Changelogs, name, &encoded)?;
         self.sbom(usr_sha256)?;
         self.text(ArtifactKind::Lock, self.release.lock_text.as_bytes())?;
         self.text(ArtifactKind::VersionText, version_text(plan).as_bytes())
@@ -159,7 +160,7 @@ impl Writer<'_, '_> {
             usr_sha256,
             root_hash: image.root_hash,
         });
-        let failed = ReleaseError::write(name.as_str(), &image.usr);
+        let failed = self.staging.failed(name.as_str());
         self.staging.write(ArtifactKind::Sbom, name, |sink| {
             serde_json::to_writer_pretty(&mut *sink, &document)
                 .map_err(std::io::Error::from)

@@ -48,7 +48,7 @@ impl Staging {
         fill: impl FnOnce(&mut dyn Write) -> Result<T, ReleaseError>,
     ) -> Result<T, ReleaseError> {
         let path = self.directory.path().join(&name);
-        let failed = |error| ReleaseError::write(name.as_str(), &self.board)(error);
+        let failed = |error| self.failed(name.as_str())(error);
         let mut sink = Hashing::new(create(&path)?);
         let filled = fill(&mut sink)?;
         let (file, digests) = sink.finish().map_err(failed)?;
@@ -65,7 +65,7 @@ impl Staging {
         name: FileName,
         bytes: &[u8],
     ) -> Result<(), ReleaseError> {
-        let failed = ReleaseError::write(name.as_str(), &self.board);
+        let failed = self.failed(name.as_str());
         self.write(kind, name, |sink| sink.write_all(bytes).map_err(failed))
     }
 
@@ -80,8 +80,18 @@ impl Staging {
     ) -> Result<(), ReleaseError> {
         let source = File::open(from).map_err(FileError::io("open", from))?;
         let mut source = Counting { inner: source, progress };
-        let failed = ReleaseError::write(name.as_str(), &self.board);
+        let failed = self.failed(name.as_str());
         self.write(kind, name, |sink| packing.pack(&mut source, sink).map_err(failed))
+    }
+
+    /// Unnamed scratch space where the release grows: what has room for it has room for this.
+    pub(super) fn spool(&self) -> Result<File, ReleaseError> {
+        Ok(tempfile::tempfile_in(&self.board).map_err(FileError::io("create a spool file in", &self.board))?)
+    }
+
+    /// Wraps an error met while making the artifact of that name.
+    pub(super) fn failed(&self, name: &str) -> impl FnOnce(io::Error) -> ReleaseError + use<> {
+        ReleaseError::write(name, &self.board)
     }
 
     /// Artifacts written so far, sorted by name.
@@ -93,7 +103,7 @@ impl Staging {
 
     /// Adds sums and manifest, gives the directory its name, and switches the link to the newest version last.
     pub(super) fn finish(self, manifest: &Manifest) -> Result<PathBuf, ReleaseError> {
-        let text = manifest_text(manifest);
+        let text = manifest_text(manifest)?;
         self.write_plain(names::MANIFEST, &text)?;
         let described = Digests::of(&text);
         let sha256 = |artifact: &Artifact| artifact.sha256.to_string();
@@ -117,7 +127,7 @@ impl Staging {
 
     fn write_plain(&self, name: &str, bytes: &[u8]) -> Result<(), ReleaseError> {
         let mut file = create(&self.directory.path().join(name))?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(ReleaseError::write(name, &self.board))
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(self.failed(name))
     }
 
     /// Gives the directory its name. A release of the same bytes that is there already is as good.
@@ -143,10 +153,10 @@ impl Staging {
 }
 
 /// The manifest as its file holds it: what its digest is taken over.
-pub(super) fn manifest_text(manifest: &Manifest) -> Vec<u8> {
-    let mut text = serde_json::to_vec_pretty(manifest).unwrap_or_default();
+pub(super) fn manifest_text(manifest: &Manifest) -> Result<Vec<u8>, ReleaseError> {
+    let mut text = serde_json::to_vec_pretty(manifest).map_err(|error| ReleaseError::Manifest(error.into()))?;
     text.push(b'\n');
-    text
+    Ok(text)
 }
 
 fn create(path: &Path) -> Result<File, ReleaseError> {

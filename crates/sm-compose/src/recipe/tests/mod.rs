@@ -1,5 +1,6 @@
 //! A recipe that is right, and everything that can be wrong with one.
 
+mod boxcar;
 mod documented;
 mod judged;
 mod laid_over;

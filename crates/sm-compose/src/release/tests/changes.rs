@@ -53,5 +53,5 @@ fn a_changelog_that_does_not_unpack_is_as_good_as_none() {
     let collected =
         Changelogs::collect(&lock, &BTreeMap::from([("bash".parse().unwrap(), b"not gzip".to_vec())]));
     assert!(collected.sources.is_empty());
-    assert_eq!(Changelogs::decode(&collected.encode()).unwrap(), collected);
+    assert_eq!(Changelogs::decode(&collected.encode().unwrap()).unwrap(), collected);
 }
