@@ -133,11 +133,8 @@ fn the_archive_reads_back_and_is_the_same_twice() {
     let tree = selected(&image(), &initrd(&[])).unwrap();
     let (first, second) = (pack(&tree).unwrap(), pack(&tree).unwrap());
     assert_eq!(first, second);
-    let mut reader = cpio::Reader::new(zstd::Decoder::new(&*first).unwrap(), cpio::Limits::default());
-    let mut names = Vec::new();
-    while let Some(entry) = reader.next_entry().unwrap() {
-        names.push(entry.path);
-    }
+    let reader = cpio::Reader::new(zstd::Decoder::new(&*first).unwrap(), cpio::Limits::default());
+    let names: Vec<_> = reader.map(|entry| entry.unwrap().path).collect();
     let expected: Vec<_> = tree.entries().map(|(path, _)| path[1..].to_owned()).collect();
     assert_eq!(names, expected);
 }
