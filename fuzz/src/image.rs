@@ -22,6 +22,7 @@ pub(crate) fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("boot_entry", "tried", b"boxcar_4900.0.1+2-1.efi".to_vec()),
         ("cpio", "initrd", initrd()),
         ("erofs", "superblock", erofs()),
+        ("erofs_inventory", "small", erofs_with_files()),
         ("gpt", "three", gpt()),
         ("payload", "small", payload()),
         ("uki", "image", kernel_image()),
@@ -45,6 +46,12 @@ fn erofs() -> Vec<u8> {
     image[1036] = 12;
     image[1060] = 1;
     image
+}
+
+/// The image that `sm-image`'s own tests read.
+fn erofs_with_files() -> Vec<u8> {
+    let packed = include_bytes!("../../crates/sm-image/src/erofs/inventory/tests/small.erofs.zst");
+    zstd::bulk::decompress(packed, 1 << 20).expect("the fixture")
 }
 
 fn gpt() -> Vec<u8> {
