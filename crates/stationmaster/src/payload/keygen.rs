@@ -54,7 +54,11 @@ impl fmt::Display for KeyPair {
 pub(super) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     let (private, public) = (args.dir.join(PRIVATE_NAME), args.dir.join(PUBLIC_NAME));
     for path in [&private, &public] {
-        ensure!(!path.exists(), "`{}` exists: expected a folder without a key pair", path.display());
+        ensure!(
+            !path.exists(),
+            "`{}` exists: expected a folder without a key pair; name another folder, or use this pair",
+            path.display()
+        );
     }
     let key = make(&private, &public)?;
     ctx.data(&KeyPair { private, public, fingerprint_sha256: key.public().fingerprint().to_string() })?;
