@@ -9,6 +9,8 @@ mod error;
 mod identity;
 mod kernel_modules;
 mod sysusers;
+#[cfg(test)]
+mod tests;
 mod units;
 
 use crate::{
