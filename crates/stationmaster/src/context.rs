@@ -15,7 +15,6 @@ pub(crate) enum Outcome {
     /// The work was done.
     Done,
     /// The work was done and its answer is no.
-    #[expect(dead_code, reason = "for verbs that compare or judge")]
     Negative,
 }
 
