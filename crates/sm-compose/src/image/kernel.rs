@@ -21,15 +21,24 @@ const MAX_INDEX_BYTES: u64 = 64 << 20;
 /// Texts that depmod reads beside the modules, and that are not its own.
 const KERNELS_OWN: [&str; 3] = ["modules.builtin", "modules.builtin.modinfo", "modules.order"];
 
-/// Adds the module indexes to the image's tree and makes the archive of the initial RAM disk's.
-pub(super) fn select_initrd(
+/// Adds the indexes of its modules to the image's tree.
+pub(super) fn index_modules(
     tree: &mut Tree,
     boot: &BootFiles,
     inputs: &Inputs<'_>,
     runner: &dyn Runner,
-) -> Result<Tree, ComposeError> {
+) -> Result<(), ComposeError> {
+    add_module_indexes(tree, &boot.release, inputs, "depmod-image", runner)
+}
+
+/// Makes the archive of the initial RAM disk from an image's tree with module indexes.
+pub(super) fn make_initrd(
+    tree: &Tree,
+    boot: &BootFiles,
+    inputs: &Inputs<'_>,
+    runner: &dyn Runner,
+) -> Result<Vec<u8>, ComposeError> {
     let target = &inputs.plan.target;
-    add_module_indexes(tree, &boot.release, inputs, "depmod-image", runner)?;
     let dir = format!("/usr/lib/modules/{}", boot.release);
     let text =
         |name| tree.file(&format!("{dir}/{name}")).map(|blob| String::from_utf8_lossy(blob).into_owned());
@@ -46,7 +55,7 @@ pub(super) fn select_initrd(
     }
     add_module_indexes(&mut initrd, &boot.release, inputs, "depmod-initrd", runner)?;
     initrd.take(&format!("{dir}/modules.builtin.modinfo"));
-    Ok(initrd)
+    Ok(initrd::pack(&initrd)?)
 }
 
 /// Runs `depmod` over the tree's modules, written out for it, and takes what it makes into the tree.

@@ -22,7 +22,7 @@ use sm_host::{
 use sm_model::{LockedPackage, PackageName, Sha256};
 
 use crate::{
-    fixups, initrd,
+    fixups,
     recipe::Plan,
     tree::{Blob, Tree},
     unpack,
@@ -102,11 +102,15 @@ pub fn compose(
     agent::check(&agent, &unpacked.tree, plan.target.arch)?;
     let fixups::Prepared { mut tree, boot } = fixups::apply(unpacked.tree, plan, inputs.packages, agent)?;
     steps.advance(1);
-    let initrd_tree = kernel::select_initrd(&mut tree, &boot, inputs, runner)?;
-    fixups::seal(&mut tree, &plan.os.id)?;
+    kernel::index_modules(&mut tree, &boot, inputs, runner)?;
+    let mut sealed = tree.clone();
+    fixups::seal(&mut sealed, &plan.os.id)?;
     steps.advance(1);
-    // The longest single-threaded step shares the machine with the second longest.
-    let (usr, initrd) = rayon::join(|| usr::write(&tree, inputs, runner), || initrd::pack(&initrd_tree));
+    // The longest step shares the machine with the second longest.
+    let (usr, initrd) = rayon::join(
+        || usr::write(&sealed, inputs, runner),
+        || kernel::make_initrd(&tree, &boot, inputs, runner),
+    );
     let (usr, initrd) = (usr?, initrd?);
     steps.advance(1);
     let mut disk = disk::NewDisk::create(inputs)?;
@@ -126,7 +130,7 @@ pub fn compose(
         uki: uki_path,
         kernel: boot.release,
         kernel_config: boot.config.to_vec(),
-        tree,
+        tree: sealed,
         changelogs: unpacked.changelogs,
     })
 }
