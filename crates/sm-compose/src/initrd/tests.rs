@@ -67,7 +67,9 @@ fn a_link_brings_its_program_and_a_program_its_loader_and_libraries() {
 #[test]
 fn what_the_kernel_and_systemd_expect_is_always_there() {
     let found = selected(&image(), &initrd(&[])).unwrap();
-    for path in ["/init", "/dev", "/proc", "/sys", "/run", "/sysroot", "/tmp", "/var/tmp", "/etc/initrd-release"] {
+    for path in
+        ["/init", "/dev", "/proc", "/sys", "/run", "/sysroot", "/tmp", "/var/tmp", "/etc/initrd-release"]
+    {
         assert!(found.get(path).is_some(), "{path}");
     }
 }
@@ -78,7 +80,10 @@ fn a_missing_library_is_named_with_who_needs_it() {
     let library = elf::needs(&program()).unwrap().libraries[0].clone();
     tree.take(&format!("{LIB}/{library}"));
     let error = selected(&tree, &initrd(&["/usr/bin/tool"])).unwrap_err();
-    assert_eq!(error.to_string(), format!("`/usr/bin/tool` needs `{library}`, which the image does not have"));
+    assert_eq!(
+        error.to_string(),
+        format!("`/usr/bin/tool` needs `{library}`, which the image does not have")
+    );
 }
 
 #[test]
