@@ -45,3 +45,75 @@ fn library_file(tree: &Tree, arch: Arch, name: &str) -> Option<Blob> {
     let path = crate::initrd::resolve(tree, &format!("/usr/lib/{}/{name}", arch.triplet()))?;
     crate::initrd::final_file(tree, &path).cloned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Entry, Origin};
+
+    /// This test's own program: a real one, built for this machine.
+    fn program() -> Blob {
+        std::fs::read(std::env::current_exe().unwrap()).unwrap().into()
+    }
+
+    fn arch() -> Arch {
+        elf::machine(&program()).unwrap().expect("tests run on an architecture that is composed for")
+    }
+
+    /// The libraries that this process has mapped, under the names by which programs ask for them.
+    fn own_libraries() -> Tree {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let mut tree = Tree::default();
+        for path in maps.lines().filter_map(|line| line.split_whitespace().nth(5)) {
+            let name = path.rsplit('/').next().unwrap();
+            if name.contains(".so") {
+                put(&mut tree, name, std::fs::read(path).unwrap());
+            }
+        }
+        tree
+    }
+
+    fn put(tree: &mut Tree, library: &str, bytes: Vec<u8>) {
+        let path = format!("/usr/lib/{}/{library}", arch().triplet());
+        tree.put(&path, Entry::file(bytes, Origin::Recipe)).unwrap();
+    }
+
+    #[test]
+    fn a_program_fits_the_libraries_it_runs_with() {
+        check(&program(), &own_libraries(), arch()).unwrap();
+    }
+
+    #[test]
+    fn a_library_that_is_not_there_is_named() {
+        let error = check(&program(), &Tree::default(), arch()).unwrap_err();
+        assert!(error.to_string().starts_with("the update agent needs `lib"), "{error}");
+    }
+
+    #[test]
+    fn a_c_library_that_is_too_old_is_told_in_words() {
+        let mut tree = own_libraries();
+        // A library of that name that provides nothing stands for one that is older than the program.
+        let libc =
+            elf::needs(&program()).unwrap().libraries.into_iter().find(|name| name.starts_with("libc."));
+        put(&mut tree, &libc.unwrap(), program().to_vec());
+        let error = check(&program(), &tree, arch()).unwrap_err();
+        assert!(
+            matches!(&error, ComposeError::AgentTooNew { missing, .. } if !missing.is_empty()),
+            "{error}"
+        );
+        assert!(error.hint().unwrap().contains("--agent"));
+    }
+
+    #[test]
+    fn another_machines_program_and_no_program_are_refused() {
+        let other = Arch::ALL.into_iter().find(|other| *other != arch()).unwrap();
+        assert!(matches!(check(&program(), &Tree::default(), other), Err(ComposeError::AgentArch { .. })));
+        let script: Blob = "#!/bin/sh\n".into();
+        assert!(matches!(check(&script, &Tree::default(), arch()), Err(ComposeError::Agent(_))));
+    }
+
+    #[test]
+    fn versions_order_by_their_numbers() {
+        assert!(numbers("GLIBC_2.9") < numbers("GLIBC_2.38"));
+    }
+}

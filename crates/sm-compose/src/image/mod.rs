@@ -6,6 +6,8 @@ mod agent;
 mod disk;
 mod error;
 mod kernel;
+#[cfg(test)]
+mod tests;
 mod usr;
 
 use std::{

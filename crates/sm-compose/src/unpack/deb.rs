@@ -146,7 +146,10 @@ impl Collector<'_> {
         }
         let node = self.node(&path, &mut entry)?;
         if let (true, Node::File(blob)) = (is_changelog, &node) {
-            self.unpacked.changelog = Some(blob.to_vec());
+            // Beside a Debian changelog, `changelog.gz` is upstream's, whatever their order in the archive.
+            if self.unpacked.changelog.is_none() || path.ends_with(".Debian.gz") {
+                self.unpacked.changelog = Some(blob.to_vec());
+            }
             if !is_wanted {
                 return Ok(());
             }

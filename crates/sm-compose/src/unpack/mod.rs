@@ -3,7 +3,7 @@
 mod ar;
 mod deb;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{collections::BTreeMap, io, path::PathBuf};
 

@@ -7,7 +7,7 @@ use super::{deb::unpack_stream, *};
 use crate::{recipe::Mode, tree::Node};
 
 /// One member of a synthetic package.
-struct Member {
+pub(crate) struct Member {
     path: &'static [u8],
     kind: tar::EntryType,
     link: &'static [u8],
@@ -18,8 +18,8 @@ fn member(path: &'static str, kind: tar::EntryType) -> Member {
     Member { path: path.as_bytes(), kind, link: b"", content: Vec::new() }
 }
 
-fn file(path: &'static str, content: &str) -> Member {
-    Member { content: content.as_bytes().to_vec(), ..member(path, tar::EntryType::Regular) }
+pub(crate) fn file(path: &'static str, content: impl AsRef<[u8]>) -> Member {
+    Member { content: content.as_ref().to_vec(), ..member(path, tar::EntryType::Regular) }
 }
 
 fn directory(path: &'static str) -> Member {
@@ -67,7 +67,7 @@ fn deb_of(members: &[Member]) -> Vec<u8> {
     deb_with("data.tar", &tar_of(members))
 }
 
-fn xz(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn xz(bytes: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::new();
     liblzma::read::XzEncoder::new(bytes, 6).read_to_end(&mut encoded).unwrap();
     encoded
@@ -82,7 +82,7 @@ fn paths(deb: &[u8]) -> Vec<String> {
 }
 
 /// The whole chain of an error as one line.
-fn words(error: &dyn std::error::Error) -> String {
+pub(crate) fn words(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -132,6 +132,7 @@ fn unwanted_files_are_absent_and_the_changelog_is_kept_aside() {
     let deb = deb_of(&[
         directory("./usr/share/doc/pkg/"),
         file("./usr/share/doc/pkg/changelog.Debian.gz", "log"),
+        file("./usr/share/doc/pkg/changelog.gz", "upstream's"),
         file("./usr/share/doc/other/changelog.Debian.gz", "not this package's"),
         file("./usr/x", ""),
     ]);
@@ -229,7 +230,8 @@ fn things_that_are_no_debian_package_say_what_was_expected() {
     }
 }
 
-fn package_file(dir: &std::path::Path, name: &str, members: &[Member]) -> PackageFile {
+/// Writes a package into a directory, and locks it.
+pub(crate) fn package_file(dir: &std::path::Path, name: &str, members: &[Member]) -> PackageFile {
     let path = dir.join(format!("{name}.deb"));
     let bytes = deb_of(members);
     std::fs::write(&path, &bytes).unwrap();
