@@ -171,7 +171,7 @@ pub fn prepare(
             Ok::<_, BuildError>((lock, ask(&places.tools_lock, &recipe.tools_for(world.host))?))
         },
     )?;
-    let packages = steps.time("packages", total_bytes, || package_files(&lock, world))?;
+    let packages = steps.time("packages", |packages: &Vec<_>| total_bytes(packages), || package_files(&lock, world))?;
     let tools_tree = steps.time(
         "tools",
         |_| total_of(&tools_lock),
@@ -195,7 +195,7 @@ fn package_files(lock: &Lock, world: &World<'_>) -> Result<Vec<PackageFile>, Bui
     Ok(packages.zip(paths).map(|(package, path)| PackageFile { package, path }).collect())
 }
 
-fn total_bytes(packages: &Vec<PackageFile>) -> u64 {
+fn total_bytes(packages: &[PackageFile]) -> u64 {
     packages.iter().map(|file| file.package.size_bytes).sum()
 }
 
