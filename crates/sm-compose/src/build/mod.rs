@@ -171,7 +171,8 @@ pub fn prepare(
             Ok::<_, BuildError>((lock, ask(&places.tools_lock, &recipe.tools_for(world.host))?))
         },
     )?;
-    let packages = steps.time("packages", |packages: &Vec<_>| total_bytes(packages), || package_files(&lock, world))?;
+    let packages =
+        steps.time("packages", |packages: &Vec<_>| total_bytes(packages), || package_files(&lock, world))?;
     let tools_tree = steps.time(
         "tools",
         |_| total_of(&tools_lock),

@@ -7,6 +7,8 @@ use sm_debian::ChangeKind;
 use super::{Diff, FileChange, OptionChange, PackageDelta, SizeChange, SourceChange};
 
 const WIDTH: usize = 80;
+/// CVE ids named of one source package.
+const MAX_IDS: usize = 20;
 
 impl fmt::Display for Diff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,7 +85,12 @@ fn security(f: &mut fmt::Formatter<'_>, sources: &[SourceChange]) -> fmt::Result
     heading(f, &summary)?;
     for source in fixed {
         two_columns(f, &format!("  {}", source.source), &format!("{} → {}", source.old, source.new), 30)?;
-        wrapped(f, source.cves.iter().map(ToString::to_string))?;
+        let n = source.cves.len();
+        // The newest first: a kernel names a thousand, and those are what people look for.
+        wrapped(f, source.cves.iter().rev().take(MAX_IDS).map(ToString::to_string))?;
+        if n > MAX_IDS {
+            writeln!(f, "    … and {} more, which --json names", n - MAX_IDS)?;
+        }
     }
     let unknown = sources.iter().filter(|source| !source.is_complete).map(|source| source.source.as_str());
     let unknown: Vec<_> = unknown.collect();

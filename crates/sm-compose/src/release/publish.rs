@@ -17,7 +17,7 @@ use super::{
     ReleaseError, changelogs, contents, names,
     package_list::package_list,
     sbom,
-    staging::{Digests, Packing, Staging, manifest_text},
+    staging::{Appeared, Digests, Packing, Staging, manifest_text},
     version_text::version_text,
 };
 use crate::{image::ComposedImage, recipe::Plan};
@@ -48,13 +48,15 @@ pub struct Release<'a> {
 pub struct Published {
     /// `ROOT/CHANNEL/BOARD/VERSION`.
     pub directory: PathBuf,
+    /// Whether `current` points to it: not when a newer version is there.
+    pub is_current: bool,
     /// What it holds.
     pub manifest: Manifest,
     /// SHA-256 of `manifest.json`: what names this release in everything that follows.
     pub manifest_sha256: Sha256,
 }
 
-/// Writes the release below `root`, whole or not at all, and points `current` at it.
+/// Writes the release below `root`, whole or not at all, and points `current` at it unless a newer one is there.
 ///
 /// # Errors
 /// When something cannot be read, made or written, or the version is there already with other content. Nothing of the
@@ -71,9 +73,9 @@ pub fn publish(
     let usr_sha256 = writer.payload()?;
     writer.texts(usr_sha256)?;
     let manifest = writer.manifest();
-    let directory = writer.staging.finish(&manifest)?;
+    let Appeared { directory, is_current } = writer.staging.finish(&manifest)?;
     let manifest_sha256 = Digests::of(&manifest_text(&manifest)?).sha256;
-    Ok(Published { directory, manifest, manifest_sha256 })
+    Ok(Published { directory, is_current, manifest, manifest_sha256 })
 }
 
 struct Writer<'w, 'r> {

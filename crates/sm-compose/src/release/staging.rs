@@ -11,7 +11,7 @@ use std::{
 
 use sha2::Digest as _;
 use sm_host::files::{self, FileError};
-use sm_model::{Artifact, ArtifactKind, FileName, Manifest, Sha256, Sha512};
+use sm_model::{Artifact, ArtifactKind, FileName, Manifest, Sha256, Sha512, Version};
 use tempfile::TempDir;
 
 use super::{ReleaseError, names};
@@ -86,7 +86,8 @@ impl Staging {
 
     /// Unnamed scratch space where the release grows: what has room for it has room for this.
     pub(super) fn spool(&self) -> Result<File, ReleaseError> {
-        Ok(tempfile::tempfile_in(&self.board).map_err(FileError::io("create a spool file in", &self.board))?)
+        Ok(tempfile::tempfile_in(&self.board)
+            .map_err(FileError::io("create a spool file in", &self.board))?)
     }
 
     /// Wraps an error met while making the artifact of that name.
@@ -101,8 +102,9 @@ impl Staging {
         artifacts
     }
 
-    /// Adds sums and manifest, gives the directory its name, and switches the link to the newest version last.
-    pub(super) fn finish(self, manifest: &Manifest) -> Result<PathBuf, ReleaseError> {
+    /// Adds sums and manifest, gives the directory its name, and switches the link to the newest version last
+    /// (an older version than the newest leaves it).
+    pub(super) fn finish(self, manifest: &Manifest) -> Result<Appeared, ReleaseError> {
         let text = manifest_text(manifest)?;
         self.write_plain(names::MANIFEST, &text)?;
         let described = Digests::of(&text);
@@ -122,7 +124,7 @@ impl Staging {
             self.write_plain(&format!("{}.DIGESTS", artifact.name), digests.as_bytes())?;
         }
         files::sync_dir(self.directory.path())?;
-        self.appear(&manifest.version.to_string(), &text)
+        self.appear(manifest.version, &text)
     }
 
     fn write_plain(&self, name: &str, bytes: &[u8]) -> Result<(), ReleaseError> {
@@ -131,8 +133,8 @@ impl Staging {
     }
 
     /// Gives the directory its name. A release of the same bytes that is there already is as good.
-    fn appear(self, version: &str, manifest: &[u8]) -> Result<PathBuf, ReleaseError> {
-        let place = self.board.join(version);
+    fn appear(self, version: Version, manifest: &[u8]) -> Result<Appeared, ReleaseError> {
+        let place = self.board.join(version.to_string());
         check_current(&self.board)?;
         if place.exists() {
             if fs::read(place.join(names::MANIFEST)).ok().as_deref() != Some(manifest) {
@@ -147,14 +149,32 @@ impl Staging {
             })?;
             files::sync_dir(&self.board)?;
         }
-        switch_current(&self.board, version)?;
-        Ok(place)
+        let is_current = current_version(&self.board).is_none_or(|current| current <= version);
+        if is_current {
+            switch_current(&self.board, &version.to_string())?;
+        }
+        Ok(Appeared { directory: place, is_current })
     }
+}
+
+/// A release directory that has its name.
+#[derive(Debug)]
+pub(super) struct Appeared {
+    pub(super) directory: PathBuf,
+    /// Whether the link to the newest version points to it: not when a newer one is there.
+    pub(super) is_current: bool,
+}
+
+/// The version that `current` points to, if there is such a release.
+fn current_version(board: &Path) -> Option<Version> {
+    let target = fs::read_link(board.join(names::CURRENT)).ok()?;
+    board.join(&target).is_dir().then(|| target.to_str()?.parse().ok())?
 }
 
 /// The manifest as its file holds it: what its digest is taken over.
 pub(super) fn manifest_text(manifest: &Manifest) -> Result<Vec<u8>, ReleaseError> {
-    let mut text = serde_json::to_vec_pretty(manifest).map_err(|error| ReleaseError::Manifest(error.into()))?;
+    let mut text =
+        serde_json::to_vec_pretty(manifest).map_err(|error| ReleaseError::Manifest(error.into()))?;
     text.push(b'\n');
     Ok(text)
 }

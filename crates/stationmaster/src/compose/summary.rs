@@ -64,6 +64,7 @@ impl fmt::Display for Checked {
 #[derive(Debug, Serialize)]
 pub(super) struct Composed {
     directory: PathBuf,
+    is_current: bool,
     manifest_sha256: Sha256,
     manifest: Manifest,
     steps: Vec<StepTime>,
@@ -72,8 +73,8 @@ pub(super) struct Composed {
 
 impl Composed {
     pub(super) fn of(published: Published, steps: &Steps, verified: Option<Twice>) -> Self {
-        let Published { directory, manifest, manifest_sha256 } = published;
-        Composed { directory, manifest_sha256, manifest, steps: steps.ended().to_vec(), verified }
+        let Published { directory, is_current, manifest, manifest_sha256 } = published;
+        Composed { directory, is_current, manifest_sha256, manifest, steps: steps.ended().to_vec(), verified }
     }
 }
 
@@ -82,12 +83,15 @@ impl fmt::Display for Composed {
         let manifest = &self.manifest;
         writeln!(f, "{} {} for {} {}", manifest.os, manifest.version, manifest.channel, manifest.board)?;
         writeln!(f, "  in        {}", self.directory.display())?;
+        if !self.is_current {
+            writeln!(f, "            a newer version is there: `current` still points to it")?;
+        }
         writeln!(f, "  manifest  {}", self.manifest_sha256)?;
         writeln!(f, "  /usr      {}", manifest.usr_root_hash)?;
         writeln!(f, "  kernel    {}\n", manifest.kernel)?;
         writeln!(f, "{:<44} {:>12}", "ARTIFACT", "BYTES")?;
         for artifact in &manifest.artifacts {
-            writeln!(f, "{:<44} {:>12}", artifact.name, in_units(artifact.size_bytes))?;
+            writeln!(f, "{:<44} {:>12}", artifact.name.as_str(), in_units(artifact.size_bytes))?;
         }
         write!(f, "\n{:<30} {:>13} {:>12}", "STEP", "TIME", "BYTES")?;
         for step in &self.steps {

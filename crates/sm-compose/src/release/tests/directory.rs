@@ -133,6 +133,9 @@ fn the_link_follows_the_newest_and_the_older_version_stays() {
     fixture.publish().unwrap();
     assert_eq!(names_in(&fixture.board()), ["4893.2.0", "4893.2.1", "current"]);
     assert_eq!(fs::read_link(fixture.board().join("current")).unwrap().to_str(), Some("4893.2.1"));
+    fixture.plan = plan("4800.2.0");
+    assert!(!fixture.publish().unwrap().is_current);
+    assert_eq!(fs::read_link(fixture.board().join("current")).unwrap().to_str(), Some("4893.2.1"));
 }
 
 #[test]
