@@ -1,4 +1,4 @@
-//! Boots images in virtual machines and judges what they say.
+//! Tests images: looks into their artifacts, boots them in virtual machines and judges what they say.
 //!
 //! Nothing test-only is in an image: the way in is put there from outside, by systemd credentials, and is gone with the machine.
 //! Every deadline runs on this machine's clock, because a guest's drifts under emulation.
@@ -12,6 +12,7 @@
 //! | [`deadline`] | time limits that grow with the accelerator's slowness |
 //! | [`vm`] | a virtual machine with its disk, console and shell |
 //! | [`boot`] | how a boot went |
+//! | [`suite`] | the tests an image has to pass, and the runs of them |
 
 pub mod access;
 pub mod boot;
@@ -19,6 +20,7 @@ pub mod console;
 pub mod deadline;
 mod error;
 pub mod guest;
+pub mod suite;
 pub mod transcript;
 pub mod vm;
 

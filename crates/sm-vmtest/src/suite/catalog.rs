@@ -1,0 +1,337 @@
+//! Every test of the suite: its name, its class, what its failure means for a release, what it asserts.
+//!
+//! Tests of what does not exist yet are listed with the reason: what nobody looked at is not good, and stays visible.
+
+use std::fmt;
+
+use serde::Serialize;
+use sha2::Digest as _;
+use sm_model::{Sha256, test_report::TestId};
+
+use super::{
+    facts::Facts,
+    finding::Looked,
+    lists::{Lists, matches},
+    offline::{
+        accounts::users_shells,
+        forbidden::{banned_files, no_package_manager},
+        identity::os_release,
+        kernel::kernel_config,
+        layout::layout,
+        links::links_libs_shebangs,
+        permissions::{capabilities, perms, suid_sgid},
+        reproducible::reproducible,
+        sbom::sbom_complete,
+        size::size_budget,
+        units::unit_presets,
+    },
+};
+
+/// What a test needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// Artifacts only.
+    Offline,
+    /// A running machine that other tests look at too.
+    Shared,
+    /// A copy of a running machine of its own.
+    Clone,
+    /// A disk of its own, and real boots.
+    Boot,
+}
+
+/// What a failure means for a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gate {
+    /// No release, and nobody may say otherwise.
+    NeverWaive,
+    /// No release, unless it is waived with a reason.
+    Blocking,
+    /// Nothing: it is told.
+    Informing,
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Class::Offline => "offline",
+            Class::Shared => "shared",
+            Class::Clone => "clone",
+            Class::Boot => "boot",
+        })
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Gate::NeverWaive => "never waived",
+            Gate::Blocking => "blocking",
+            Gate::Informing => "informing",
+        })
+    }
+}
+
+/// How a test is carried out.
+#[derive(Debug, Clone, Copy)]
+pub enum Means {
+    /// By looking at facts about the release.
+    Look(fn(&Facts) -> Looked),
+    /// Not at all, for this reason.
+    NotYet(&'static str),
+}
+
+/// One test.
+#[derive(Debug, Clone, Copy)]
+pub struct Test {
+    /// Its name.
+    pub name: &'static str,
+    /// What it needs.
+    pub class: Class,
+    /// What its failure means.
+    pub gate: Gate,
+    /// What it asserts, in one line.
+    pub asserts: &'static str,
+    /// How it is carried out.
+    pub means: Means,
+}
+
+impl Test {
+    /// Its name as the report holds it.
+    pub fn id(&self) -> TestId {
+        self.name.parse().expect("names in the catalog are test names: a test below parses each")
+    }
+
+    /// Whether a release needs it passed.
+    pub fn is_required(&self) -> bool {
+        self.gate != Gate::Informing
+    }
+}
+
+const fn look(name: &'static str, gate: Gate, asserts: &'static str, look: fn(&Facts) -> Looked) -> Test {
+    Test { name, class: Class::Offline, gate, asserts, means: Means::Look(look) }
+}
+
+const fn not_yet(
+    name: &'static str,
+    class: Class,
+    gate: Gate,
+    asserts: &'static str,
+    reason: &'static str,
+) -> Test {
+    Test { name, class, gate, asserts, means: Means::NotYet(reason) }
+}
+
+use Class::{Boot, Clone as Cloned, Offline, Shared};
+use Gate::{Blocking, Informing, NeverWaive};
+
+const NO_SHARED: &str = "the suite starts no shared machine yet";
+const NO_CLONE: &str = "the suite makes no copies of a running machine yet";
+const NO_BOOT: &str = "the suite boots no machine of its own yet";
+
+/// Every test, in the order of running: what fails fastest comes first.
+pub static ALL: &[Test] = &[
+    look(
+        "image.layout",
+        NeverWaive,
+        "ESP and two /usr slots; slot A is proven by its tree; the ESP boots it",
+        layout,
+    ),
+    look("image.os-release", Blocking, "the image says of itself what the release record says", os_release),
+    look("image.no-package-manager", NeverWaive, "no package manager, no compiler", no_package_manager),
+    look(
+        "image.banned-files",
+        Blocking,
+        "no leftovers, interpreters, manuals, odd names, keys",
+        banned_files,
+    ),
+    look("image.suid-sgid", Blocking, "SUID and SGID files are the reviewed ones", suid_sgid),
+    look("image.capabilities", Blocking, "files with capabilities are the reviewed ones", capabilities),
+    look("image.perms", Blocking, "nothing writable for all, known owners, list of files true", perms),
+    look(
+        "image.links-libs-shebangs",
+        Blocking,
+        "links, libraries and interpreters lead somewhere",
+        links_libs_shebangs,
+    ),
+    look(
+        "image.users-shells",
+        Blocking,
+        "accounts are the reviewed ones; every password is locked",
+        users_shells,
+    ),
+    look("image.unit-presets", Blocking, "enabled units are the reviewed ones and can start", unit_presets),
+    look("image.kernel-config", Blocking, "kernel options are set, or unset, as reviewed", kernel_config),
+    look("image.sbom-complete", NeverWaive, "every file in the bill, once, with its digest", sbom_complete),
+    look("image.reproducible", Blocking, "a second composition gave the same bytes", reproducible),
+    look("image.size-budget", Informing, "image and areas keep within their budgets", size_budget),
+    not_yet(
+        "image.cve-known",
+        Offline,
+        Blocking,
+        "no known-exploited vulnerability",
+        "no source of vulnerability data is read yet",
+    ),
+    not_yet(
+        "boot.direct",
+        Boot,
+        NeverWaive,
+        "kernel and initrd boot to multi-user.target, nothing failed",
+        NO_BOOT,
+    ),
+    not_yet("boot.uefi", Boot, NeverWaive, "the disk image boots through UEFI firmware", NO_BOOT),
+    not_yet(
+        "boot.secureboot",
+        Boot,
+        Blocking,
+        "boots with enforced keys, refuses an altered kernel",
+        "kernel images are not signed yet",
+    ),
+    not_yet("boot.cmdline", Shared, Blocking, "the running kernel has the reviewed command line", NO_SHARED),
+    not_yet("boot.second", Boot, Blocking, "the second boot provisions nothing again", NO_BOOT),
+    not_yet(
+        "boot.crash-recovery",
+        Boot,
+        Blocking,
+        "a power cut at any time leaves a machine that boots",
+        NO_BOOT,
+    ),
+    not_yet("usr.readonly", Shared, NeverWaive, "/usr cannot be written to, not even by root", NO_SHARED),
+    not_yet("verity.verify", Shared, NeverWaive, "/usr is verified with the manifest's root hash", NO_SHARED),
+    not_yet("verity.tamper", Boot, NeverWaive, "a flipped bit of /usr is never read", NO_BOOT),
+    not_yet("update.apply", Boot, NeverWaive, "the previous release updates to this one", NO_BOOT),
+    not_yet(
+        "update.self",
+        Boot,
+        NeverWaive,
+        "this release updates to its successor, from either slot",
+        NO_BOOT,
+    ),
+    not_yet("update.rollback-auto", Boot, NeverWaive, "an update that does not boot is taken back", NO_BOOT),
+    not_yet("update.rollback-manual", Boot, Blocking, "an operator can return to the previous slot", NO_BOOT),
+    not_yet("update.bad-signature", Cloned, NeverWaive, "payloads that are not ours are refused", NO_CLONE),
+    not_yet("update.interrupted", Boot, Blocking, "an interrupted update is resumed or redone", NO_BOOT),
+    not_yet("update.no-space", Cloned, Blocking, "a full disk fails cleanly", NO_CLONE),
+    not_yet(
+        "update.oldest-supported",
+        Boot,
+        Blocking,
+        "the oldest supported release updates to this one",
+        NO_BOOT,
+    ),
+    not_yet("update.rollout-honoured", Cloned, Blocking, "hosts outside a phase get no update", NO_CLONE),
+    not_yet(
+        "provision.first-boot",
+        Boot,
+        NeverWaive,
+        "configuration is applied once, on the first boot",
+        NO_BOOT,
+    ),
+    not_yet("provision.reset", Boot, Blocking, "a reset wipes state and provisions anew", NO_BOOT),
+    not_yet("identity.unique", Boot, NeverWaive, "two machines share no identity", NO_BOOT),
+    not_yet(
+        "sysext.merge",
+        Cloned,
+        Blocking,
+        "signed system extensions merge, others do not",
+        "the image has no system extensions yet",
+    ),
+    not_yet("container.run", Cloned, NeverWaive, "a container runs within its limits", NO_CLONE),
+    not_yet("container.update-survive", Boot, Blocking, "containers survive update and rollback", NO_BOOT),
+    not_yet(
+        "k8s.single-node",
+        Cloned,
+        Blocking,
+        "a pod runs on a node of its own",
+        "the image has no Kubernetes yet",
+    ),
+    not_yet("net.dhcp-static-v6", Cloned, Blocking, "DHCP, static and IPv6 addresses work", NO_CLONE),
+    not_yet("net.listeners", Shared, Blocking, "listening sockets are the reviewed ones", NO_SHARED),
+    not_yet("ssh.hardening", Cloned, Blocking, "only keys log in, with modern algorithms", NO_CLONE),
+    not_yet("time.sync", Cloned, Blocking, "a wrong clock is corrected", NO_CLONE),
+    not_yet(
+        "journal.persist-and-limits",
+        Cloned,
+        Blocking,
+        "the journal survives a boot and keeps its size",
+        NO_CLONE,
+    ),
+    not_yet("kernel.hardening", Shared, Blocking, "sysctls, lockdown and LSMs are as reviewed", NO_SHARED),
+    not_yet("console.rules", Boot, Blocking, "no rule matches console or journal", NO_BOOT),
+    not_yet("soak.idle-24h", Boot, Informing, "an idle day leaks nothing", NO_BOOT),
+    not_yet("upgrade.fleet-50", Boot, Informing, "fifty hosts follow a rollout", NO_BOOT),
+];
+
+/// Tests of these classes (all when empty) whose names match a pattern (all without one).
+pub fn choose<'a>(classes: &'a [Class], only: Option<&'a str>) -> impl Iterator<Item = &'static Test> + 'a {
+    ALL.iter()
+        .filter(move |test| classes.is_empty() || classes.contains(&test.class))
+        .filter(move |test| only.is_none_or(|pattern| matches(pattern, test.name)))
+}
+
+/// The sources of the tests: they decide what a pass means.
+const SOURCES: [&str; 14] = [
+    include_str!("catalog.rs"),
+    include_str!("elf.rs"),
+    include_str!("gather.rs"),
+    include_str!("offline/accounts.rs"),
+    include_str!("offline/forbidden.rs"),
+    include_str!("offline/identity.rs"),
+    include_str!("offline/kernel.rs"),
+    include_str!("offline/layout.rs"),
+    include_str!("offline/links.rs"),
+    include_str!("offline/permissions.rs"),
+    include_str!("offline/reproducible.rs"),
+    include_str!("offline/sbom.rs"),
+    include_str!("offline/size.rs"),
+    include_str!("offline/units.rs"),
+];
+
+/// Identity of a suite: attempts at the same image by the same suite are evidence for the same verdict.
+pub fn suite_digest(lists: &Lists) -> Sha256 {
+    let mut hash = sha2::Sha256::new_with_prefix(lists.sha256.as_bytes());
+    for source in SOURCES {
+        hash.update(sha2::Sha256::digest(source));
+    }
+    Sha256(hash.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_test_names_and_no_two_are_alike() {
+        let names: BTreeSet<String> = ALL.iter().map(|test| test.id().to_string()).collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+
+    #[test]
+    fn what_a_test_asserts_and_why_it_does_not_exist_fit_a_line() {
+        for test in ALL {
+            assert!(!test.asserts.is_empty() && test.asserts.len() <= 78, "{}", test.name);
+            if let Means::NotYet(reason) = test.means {
+                assert!(!reason.is_empty() && reason.len() <= 78, "{}", test.name);
+            }
+        }
+    }
+
+    #[test]
+    fn choosing_goes_by_class_and_pattern() {
+        let names = |classes: &[Class], only| choose(classes, only).map(|test| test.name).collect::<Vec<_>>();
+        assert_eq!(names(&[], None).len(), ALL.len());
+        assert_eq!(names(&[Class::Shared], Some("verity.*")), ["verity.verify"]);
+        assert!(names(&[Class::Offline], Some("boot.*")).is_empty());
+    }
+
+    #[test]
+    fn other_lists_make_another_suite() {
+        let lists = crate::suite::sample::lists();
+        let other = Lists { sha256: Sha256([1; 32]), ..lists.clone() };
+        assert_ne!(suite_digest(&lists), suite_digest(&other));
+    }
+}

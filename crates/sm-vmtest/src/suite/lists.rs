@@ -1,0 +1,209 @@
+//! Reviewed lists: what an image may hold, beside its recipe, so that every change of them is a change somebody reads.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::{Deserialize, de::DeserializeOwned};
+use sha2::Digest as _;
+use sm_host::files::{self, FileError};
+use sm_model::Sha256;
+
+/// Longest list that is read.
+const MAX_LIST_BYTES: u64 = 1 << 20;
+
+/// All lists of one operating system, with the digest of their files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lists {
+    /// `permissions.toml`
+    pub permissions: Permissions,
+    /// `forbidden.toml`
+    pub forbidden: Forbidden,
+    /// `accounts.toml`
+    pub accounts: Accounts,
+    /// `units.toml`
+    pub units: Units,
+    /// `kernel.toml`
+    pub kernel: KernelOptions,
+    /// `size.toml`
+    pub size: Budget,
+    /// Digest over all of them.
+    pub sha256: Sha256,
+}
+
+/// Who may do more than usual.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Permissions {
+    /// SUID and SGID files: `4755 0:0 /usr/bin/su`.
+    pub suid_sgid: Vec<String>,
+    /// Files with capabilities: their paths, with the attribute in hexadecimal.
+    pub capabilities: BTreeMap<String, String>,
+    /// Directories with the sticky bit.
+    pub sticky_directories: Vec<String>,
+}
+
+/// What no image may hold. Patterns match a whole path; `*` stands for any characters but `/`, `**` for any at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Forbidden {
+    /// Package managers and compilers.
+    pub package_managers: Vec<String>,
+    /// Everything else.
+    pub files: Vec<String>,
+    /// Exceptions from `files`.
+    pub allowed: Vec<String>,
+}
+
+/// Users and groups.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Accounts {
+    /// Users: `UID:GID:SHELL` by name.
+    pub users: BTreeMap<String, String>,
+    /// Groups: `GID:MEMBER,MEMBER` by name.
+    pub groups: BTreeMap<String, String>,
+    /// Shells that let nobody in.
+    pub no_login_shells: Vec<String>,
+    /// Users with any other shell.
+    pub with_shell: Vec<String>,
+}
+
+/// Units of systemd.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Units {
+    /// What `default.target` points to.
+    pub default_target: String,
+    /// Links that pull units in: `multi-user.target.wants/ssh.service`.
+    pub enabled: Vec<String>,
+    /// Unit files whose programs need not exist, with the reason.
+    pub without_program: BTreeMap<String, String>,
+}
+
+/// Options of the kernel's build configuration, without `CONFIG_`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KernelOptions {
+    /// Must be `y`.
+    pub built_in: Vec<String>,
+    /// Must be `y` or `m`.
+    pub available: Vec<String>,
+    /// Must not be set.
+    pub unset: Vec<String>,
+}
+
+/// What an image may weigh, in MiB.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Budget {
+    /// The /usr image as it is written to a slot.
+    pub usr_image_mib: u64,
+    /// Files of /usr, unpacked.
+    pub usr_files_mib: u64,
+    /// Directories of /usr, unpacked.
+    pub areas_mib: BTreeMap<String, u64>,
+}
+
+/// A list that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListError {
+    /// It cannot be read.
+    #[error("cannot read a reviewed list")]
+    File(#[from] FileError),
+    /// It is not of its form.
+    #[error("the reviewed list `{name}` is not of its form")]
+    Form {
+        /// Its file name.
+        name: &'static str,
+        /// What the parser says.
+        source: Box<toml::de::Error>,
+    },
+}
+
+impl ListError {
+    /// The next step.
+    pub fn hint(&self) -> Option<String> {
+        Some("name the folder of the reviewed lists with `--lists`, for example `os/boxcar/tests`".to_owned())
+    }
+
+    /// The process exit code that tells this kind of failure.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            ListError::File(source) => source.exit_code(),
+            ListError::Form { .. } => sm_model::exit::INVALID_INPUT,
+        }
+    }
+}
+
+impl Lists {
+    /// Reads the lists in `directory`.
+    ///
+    /// # Errors
+    /// When one is absent or not of its form.
+    pub fn load(directory: &Path) -> Result<Self, ListError> {
+        let mut hash = sha2::Sha256::new();
+        Ok(Lists {
+            permissions: list(directory, "permissions.toml", &mut hash)?,
+            forbidden: list(directory, "forbidden.toml", &mut hash)?,
+            accounts: list(directory, "accounts.toml", &mut hash)?,
+            units: list(directory, "units.toml", &mut hash)?,
+            kernel: list(directory, "kernel.toml", &mut hash)?,
+            size: list(directory, "size.toml", &mut hash)?,
+            sha256: Sha256(hash.finalize().into()),
+        })
+    }
+}
+
+fn list<T: DeserializeOwned>(
+    directory: &Path,
+    name: &'static str,
+    hash: &mut sha2::Sha256,
+) -> Result<T, ListError> {
+    let bytes = files::read_limited(&directory.join(name), MAX_LIST_BYTES)?;
+    hash.update((bytes.len() as u64).to_le_bytes());
+    hash.update(&bytes);
+    toml::from_slice(&bytes).map_err(|source| ListError::Form { name, source: Box::new(source) })
+}
+
+/// Whether a pattern matches a whole text: `*` stands for any characters but `/`, `**` for any at all.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else { return pattern == text };
+    let Some(rest) = text.strip_prefix(before) else { return false };
+    let (after, crosses) = match after.strip_prefix('*') {
+        Some(after) => (after, true),
+        None => (after, false),
+    };
+    let ends = rest.char_indices().map(|(at, _)| at).chain([rest.len()]);
+    ends.take_while(|&at| crosses || !rest[..at].contains('/')).any(|at| matches(after, &rest[at..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_stay_within_a_component_and_double_stars_do_not() {
+        assert!(matches("/usr/bin/perl*", "/usr/bin/perl5.40"));
+        assert!(!matches("/usr/*/perl", "/usr/lib/x/perl"));
+        assert!(matches("/usr/**/perl", "/usr/lib/x/perl"));
+        assert!(matches("**.old", "/usr/share/a.old"));
+        assert!(!matches("/usr/bin/apt", "/usr/bin/apt-get"));
+        assert!(matches("image.*", "image.size-budget"));
+    }
+
+    #[test]
+    fn the_lists_of_boxcar_are_of_their_form() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../os/boxcar/tests");
+        let lists = Lists::load(&directory).unwrap();
+        assert!(!lists.units.enabled.is_empty() && !lists.permissions.suid_sgid.is_empty());
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("permissions.toml"), "suid = []\n").unwrap();
+        let refused = Lists::load(directory.path()).unwrap_err();
+        assert_eq!(refused.to_string(), "the reviewed list `permissions.toml` is not of its form");
+        assert_eq!(refused.exit_code(), sm_model::exit::INVALID_INPUT);
+    }
+}

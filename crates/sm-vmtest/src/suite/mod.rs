@@ -1,0 +1,34 @@
+//! The test suite that an image has to pass: which tests there are, what each asserts, and how a run becomes a report.
+//!
+//! A test gets facts about a release and says what is wrong with it; it never decides what follows from that. Verdicts are
+//! `sm_release`'s: a re-run adds evidence, and what could not be carried out is never a pass.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`catalog`] | every test: name, class, gate, what it asserts |
+//! | [`finding`] | what a test says |
+//! | [`facts`] | what tests are told about a release |
+//! | [`usr`] | the files of /usr as a running host sees them |
+//! | [`lists`] | reviewed lists beside the operating system's recipe |
+//! | [`gather`](mod@gather) | facts from the artifacts of a release |
+//! | [`offline`] | the tests that need no machine |
+//! | [`run`](mod@run) | attempts: every test on its own, whatever the others do |
+//! | [`report`] | the report with its logs, kept by digest |
+//! | [`matrix`], [`tap`], [`junit`] | a report for people and for other programs |
+
+pub mod catalog;
+mod elf;
+pub mod facts;
+pub mod finding;
+pub mod gather;
+pub mod junit;
+pub mod lists;
+pub mod matrix;
+pub mod offline;
+pub mod report;
+pub mod run;
+pub mod tap;
+pub mod usr;
+
+#[cfg(test)]
+mod sample;

@@ -1,0 +1,13 @@
+//! The tests that need no machine: they look into the artifacts of a release, and end within seconds.
+
+pub mod accounts;
+pub mod forbidden;
+pub mod identity;
+pub mod kernel;
+pub mod layout;
+pub mod links;
+pub mod permissions;
+pub mod reproducible;
+pub mod sbom;
+pub mod size;
+pub mod units;

@@ -1,0 +1,132 @@
+//! `image.unit-presets`: what starts by itself, and that it has something to start.
+
+use sm_image::erofs::Kind;
+
+use crate::suite::{
+    facts::{Facts, known},
+    finding::{Findings, Looked, Stop},
+    usr::{Place, Usr},
+};
+
+const UNITS: &str = "/usr/lib/systemd/system/";
+/// Directories whose links pull units in (systemd.unit(5)).
+const PULLING: [&str; 3] = [".wants/", ".requires/", ".upholds/"];
+/// Longest unit file.
+const MAX_UNIT_BYTES: u64 = 1 << 20;
+
+/// Links that pull units in are exactly the reviewed ones, lead to units, and every unit's program is there.
+///
+/// # Errors
+/// When the image could not be looked into.
+pub fn unit_presets(facts: &Facts) -> Looked {
+    let usr = known(&facts.usr)?;
+    let lists = &facts.lists.units;
+    let units: Vec<(&str, &Kind)> =
+        usr.entries().filter_map(|(path, inode)| Some((path.strip_prefix(UNITS)?, &inode.kind))).collect();
+    let pulling = units.iter().filter(|(name, kind)| **kind != Kind::Directory && pulls(name));
+    let enabled: Vec<String> = pulling.map(|(name, _)| (*name).to_owned()).collect();
+    let mut findings = Findings::of(format!("{} links that enable", enabled.len()));
+    findings.compare("enabled unit", &enabled, &lists.enabled);
+    let stray = format!("{}/systemd/system/", usr.factory_etc());
+    let outside =
+        usr.entries().filter(|(path, inode)| path.starts_with(&stray) && inode.kind != Kind::Directory);
+    findings
+        .problems
+        .extend(outside.map(|(path, _)| format!("`{path}` enables or changes a unit outside /usr/lib")));
+    match usr.get(&format!("{UNITS}default.target")).map(|inode| &inode.kind) {
+        Some(Kind::Symlink(target)) => {
+            findings.expect_equal("`default.target`", target, &lists.default_target)
+        }
+        _ => findings.problems.push("`default.target` is no link".to_owned()),
+    }
+    for (name, kind) in &units {
+        if **kind == Kind::File && name.ends_with(".service") && !lists.without_program.contains_key(*name) {
+            findings.problems.extend(missing_programs(usr, name)?);
+        }
+    }
+    Ok(findings)
+}
+
+fn pulls(name: &str) -> bool {
+    PULLING.iter().any(|directory| name.contains(directory))
+}
+
+/// Programs that a unit starts and the image does not have. A `-` in front says that it may be absent (systemd.service(5)).
+fn missing_programs(usr: &Usr, name: &str) -> Result<Vec<String>, Stop> {
+    let text = usr.text(&format!("{UNITS}{name}"), MAX_UNIT_BYTES)?;
+    let commands = text.lines().filter_map(|line| {
+        let (key, value) = line.trim().split_once('=')?;
+        key.starts_with("Exec").then_some(value)
+    });
+    let programs = commands.filter_map(|command| command.split_whitespace().next());
+    let required = programs
+        .map(|word| word.trim_start_matches(['@', ':', '+', '!', '|']))
+        .filter(|word| !word.starts_with('-') && !word.contains(['%', '$']));
+    let lost = required.filter(|program| !is_there(usr, program));
+    Ok(lost.map(|program| format!("unit `{name}` starts `{program}`, which is not in the image")).collect())
+}
+
+/// A program by its path, or by its name in the directories systemd searches.
+fn is_there(usr: &Usr, program: &str) -> bool {
+    if program.starts_with('/') {
+        return usr.resolve(program) != Place::Nowhere;
+    }
+    ["/usr/bin", "/usr/sbin"]
+        .iter()
+        .any(|directory| usr.resolve(&format!("{directory}/{program}")) != Place::Nowhere)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suite::sample::{self, problems};
+
+    #[test]
+    fn the_sample_passes() {
+        assert_eq!(problems(unit_presets(&sample::facts())), "");
+    }
+
+    #[test]
+    fn a_unit_that_starts_unreviewed_is_caught() {
+        for path in [
+            "/usr/lib/systemd/system/multi-user.target.wants/evil.service",
+            "/usr/lib/systemd/system/a.service.upholds/b.service",
+        ] {
+            let mut facts = sample::facts();
+            facts.usr = Ok(sample::with_entry(path, sample::link("../ssh.service")));
+            assert!(problems(unit_presets(&facts)).contains("is not on the reviewed list"), "{path}");
+        }
+        let mut facts = sample::facts();
+        let path = "/usr/share/boxcar/etc/systemd/system/multi-user.target.wants/x.service";
+        facts.usr = Ok(sample::with_entry(path, sample::link("/usr/lib/systemd/system/ssh.service")));
+        assert!(problems(unit_presets(&facts)).contains("outside /usr/lib"));
+    }
+
+    #[test]
+    fn a_unit_that_no_longer_starts_is_caught() {
+        let mut facts = sample::facts();
+        facts.lists.units.enabled.push("multi-user.target.wants/containerd.service".into());
+        assert!(
+            problems(unit_presets(&facts)).contains("containerd.service` is listed but not in the image")
+        );
+        facts.usr =
+            Ok(sample::with_entry("/usr/lib/systemd/system/default.target", sample::link("rescue.target")));
+        assert!(problems(unit_presets(&facts)).contains("`default.target` is `rescue.target`"));
+    }
+
+    #[test]
+    fn a_unit_without_its_program_is_caught() {
+        let with = |command: &str| {
+            let mut facts = sample::facts();
+            let text = format!("[Service]\nExecStart={command}\n");
+            facts.usr = Ok(sample::replaced("/usr/lib/systemd/system/x.service", &text));
+            problems(unit_presets(&facts))
+        };
+        for command in ["/usr/bin/absent --now", "@/usr/bin/absent absent", "absent"] {
+            assert!(with(command).contains("unit `x.service` starts"), "{command}");
+        }
+        for command in ["-/usr/bin/absent", "/bin/su", "su", "/run/x", "%h/x", "!!/usr/bin/su"] {
+            assert_eq!(with(command), "", "{command}");
+        }
+    }
+}

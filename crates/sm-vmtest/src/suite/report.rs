@@ -1,0 +1,204 @@
+//! The report in its folder: `SUBJECT-SUITE.json`, and logs by their digest. A re-run adds attempts and removes none.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use sha2::Digest as _;
+use sm_host::files::{self, FileError};
+use sm_model::{
+    FileName, Sha256, Version,
+    test_report::{Attempt, LogRef, TestHost, TestId, TestReport},
+};
+use sm_release::verdict::Tally;
+
+use super::run::Tried;
+
+/// Largest report that is read.
+const MAX_REPORT_BYTES: u64 = 64 << 20;
+
+/// What a report is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Digest of the release's manifest.
+    pub manifest_sha256: Sha256,
+    /// The release's version.
+    pub version: Version,
+    /// Digest of the suite.
+    pub suite: Sha256,
+    /// The machine that runs the tests.
+    pub host: TestHost,
+}
+
+/// A report that cannot be kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// It, or a log, cannot be read or written.
+    #[error("cannot keep the test report")]
+    File(#[from] FileError),
+    /// An earlier one is no report.
+    #[error("`{}` is no test report", path.display())]
+    Malformed {
+        /// Where it lies.
+        path: PathBuf,
+        /// What the parser says; absent where only its subject or format is another.
+        source: Option<serde_json::Error>,
+    },
+}
+
+impl ReportError {
+    /// The next step.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ReportError::File(source) => source.hint(),
+            ReportError::Malformed { path, .. } => {
+                Some(format!("move `{}` away and run the same command again", path.display()))
+            }
+        }
+    }
+
+    /// The process exit code that tells this kind of failure.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            ReportError::File(source) => source.exit_code(),
+            ReportError::Malformed { .. } => sm_model::exit::INVALID_INPUT,
+        }
+    }
+}
+
+/// Adds attempts to the report of their subject in `folder`, with their logs; gives the whole report and its place.
+///
+/// # Errors
+/// When something cannot be read or written, or an earlier report is damaged: nothing is overwritten then.
+pub fn add(
+    folder: &Path,
+    subject: &Subject,
+    tried: Vec<Tried>,
+) -> Result<(TestReport, PathBuf), ReportError> {
+    let name = format!("{:.12}-{:.12}.json", subject.manifest_sha256.to_string(), subject.suite.to_string());
+    let path = folder.join(name);
+    let mut report = earlier(&path, subject)?;
+    let logs = folder.join("logs");
+    files::create_dir_all(&logs)?;
+    for Tried { mut attempt, log } in tried {
+        attempt.number = next_number(&report.attempts, &attempt);
+        attempt.logs.push(keep(&logs, &attempt.test, &log)?);
+        report.attempts.push(attempt);
+    }
+    let malformed = |source| ReportError::Malformed { path: path.clone(), source: Some(source) };
+    let text = serde_json::to_string_pretty(&report).map_err(malformed)?;
+    files::write_atomic(&path, format!("{text}\n").as_bytes())?;
+    Ok((report, path))
+}
+
+/// The report so far; an empty one where there is none.
+fn earlier(path: &Path, subject: &Subject) -> Result<TestReport, ReportError> {
+    let bytes = match files::read_limited(path, MAX_REPORT_BYTES) {
+        Ok(bytes) => bytes,
+        Err(error) if error.is_not_found() => return Ok(empty(subject)),
+        Err(error) => return Err(error.into()),
+    };
+    let malformed = |source| ReportError::Malformed { path: path.to_owned(), source };
+    let report: TestReport = serde_json::from_slice(&bytes).map_err(|error| malformed(Some(error)))?;
+    let is_same = report.subject == subject.manifest_sha256 && report.suite == subject.suite;
+    if report.format != TestReport::FORMAT || !is_same {
+        return Err(malformed(None));
+    }
+    Ok(report)
+}
+
+fn empty(subject: &Subject) -> TestReport {
+    TestReport {
+        format: TestReport::FORMAT,
+        subject: subject.manifest_sha256,
+        version: subject.version,
+        suite: subject.suite,
+        host: subject.host.clone(),
+        attempts: Vec::new(),
+    }
+}
+
+fn next_number(attempts: &[Attempt], attempt: &Attempt) -> u32 {
+    let same = attempts.iter().filter(|one| one.test == attempt.test && one.scenario == attempt.scenario);
+    same.map(|one| one.number).max().unwrap_or(0) + 1
+}
+
+fn keep(logs: &Path, test: &TestId, log: &str) -> Result<LogRef, ReportError> {
+    let sha256 = Sha256(sha2::Sha256::digest(log).into());
+    files::write_atomic(&logs.join(format!("{sha256}.txt")), log.as_bytes())?;
+    let name: FileName = format!("{test}.txt").parse().expect("a test name is letters, digits, `-` and `.`");
+    Ok(LogRef { name, sha256, size_bytes: log.len() as u64 })
+}
+
+/// What all attempts at each test add up to.
+pub fn tallies(report: &TestReport) -> BTreeMap<TestId, Tally> {
+    let mut attempts: BTreeMap<TestId, Vec<&Attempt>> = BTreeMap::new();
+    for attempt in &report.attempts {
+        attempts.entry(attempt.test.clone()).or_default().push(attempt);
+    }
+    attempts.into_iter().map(|(test, attempts)| (test, Tally::of(attempts))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use sm_host::clock::SystemClock;
+    use sm_release::verdict::Verdict;
+
+    use super::*;
+    use crate::suite::{catalog, run::run, sample};
+
+    fn subject() -> Subject {
+        Subject {
+            manifest_sha256: Sha256([1; 32]),
+            version: "4893.0.0".parse().unwrap(),
+            suite: Sha256([2; 32]),
+            host: TestHost {
+                accelerator: "none".into(),
+                cpus: 2,
+                memory_mib: 1024,
+                stationmaster: "0.1.0".into(),
+            },
+        }
+    }
+
+    fn layout(facts: &crate::suite::facts::Facts) -> Vec<Tried> {
+        run(&catalog::choose(&[], Some("image.layout")).collect::<Vec<_>>(), facts, &SystemClock)
+    }
+
+    #[test]
+    fn a_rerun_adds_evidence_and_removes_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut broken = sample::facts();
+        broken.disk.as_mut().unwrap().verity = Err("block 1".into());
+        add(folder.path(), &subject(), layout(&broken)).unwrap();
+        let (report, path) = add(folder.path(), &subject(), layout(&sample::facts())).unwrap();
+        assert_eq!(report.attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(tallies(&report)[&"image.layout".parse().unwrap()].verdict(), Verdict::Flaky);
+        let stored: TestReport = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        assert_eq!(stored, report);
+    }
+
+    #[test]
+    fn logs_are_found_by_their_digest() {
+        let folder = tempfile::tempdir().unwrap();
+        let (report, _) = add(folder.path(), &subject(), layout(&sample::facts())).unwrap();
+        let log = &report.attempts[0].logs[0];
+        let bytes = std::fs::read(folder.path().join(format!("logs/{}.txt", log.sha256))).unwrap();
+        assert_eq!(Sha256(sha2::Sha256::digest(&bytes).into()), log.sha256);
+        assert_eq!((bytes.len() as u64, log.name.as_str()), (log.size_bytes, "image.layout.txt"));
+    }
+
+    #[test]
+    fn a_damaged_report_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, path) = add(folder.path(), &subject(), Vec::new()).unwrap();
+        for text in ["{", "{}"] {
+            std::fs::write(&path, text).unwrap();
+            let refused = add(folder.path(), &subject(), Vec::new()).unwrap_err();
+            assert!(refused.to_string().ends_with("is no test report"), "{refused}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+}

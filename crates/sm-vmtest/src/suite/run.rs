@@ -1,0 +1,186 @@
+//! Attempts: every test on its own, on all cores, whatever becomes of the others.
+
+use std::{
+    panic::{self, AssertUnwindSafe},
+    time::Instant,
+};
+
+use rayon::prelude::*;
+use sm_host::clock::Clock;
+use sm_model::test_report::{Attempt, AttemptOutcome, Isolation, Scenario};
+use sm_release::signature::failure_signature;
+
+use super::{
+    catalog::{Means, Test},
+    facts::Facts,
+    finding::{Findings, Looked, Stop},
+};
+
+/// Longest message kept in the report; the log has everything.
+const MAX_MESSAGE_CHARS: usize = 300;
+/// What every test of facts is doing when it ends.
+const PHASE: &str = "assert";
+
+/// One attempt with what it left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// The attempt, its logs not yet among it.
+    pub attempt: Attempt,
+    /// Everything it saw, for the log.
+    pub log: String,
+}
+
+/// Tries each test once. A test that panics or meets trouble is an error, and the next one is not touched by it.
+pub fn run(tests: &[&'static Test], facts: &Facts, clock: &dyn Clock) -> Vec<Tried> {
+    tests.par_iter().map(|test| attempt(test, facts, clock)).collect()
+}
+
+fn attempt(test: &Test, facts: &Facts, clock: &dyn Clock) -> Tried {
+    let (started, begin) = (clock.now(), Instant::now());
+    let (outcome, message, log) = match test.means {
+        Means::NotYet(reason) => told(AttemptOutcome::NotYet { reason: reason.to_owned() }, reason),
+        Means::Look(look) => match panic::catch_unwind(AssertUnwindSafe(|| look(facts))) {
+            Ok(looked) => judged(looked),
+            Err(cause) => {
+                told(AttemptOutcome::Error { class: "panic".to_owned() }, &panic_text(cause.as_ref()))
+            }
+        },
+    };
+    let has_failed = outcome == AttemptOutcome::Fail;
+    let id = test.id();
+    let attempt = Attempt {
+        signature: has_failed.then(|| failure_signature(&id, PHASE, &message, &[])),
+        test: id,
+        scenario: Scenario::new(),
+        number: 1,
+        isolation: Isolation::Suite,
+        outcome,
+        phase: PHASE.to_owned(),
+        message,
+        started,
+        duration_millis: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
+        logs: Vec::new(),
+    };
+    Tried { attempt, log }
+}
+
+/// Outcome, message and log of a test that came to its end or said why not.
+fn judged(looked: Looked) -> (AttemptOutcome, String, String) {
+    match looked {
+        Ok(findings) => {
+            let outcome =
+                if findings.problems.is_empty() { AttemptOutcome::Pass } else { AttemptOutcome::Fail };
+            (outcome, message_of(&findings), log_of(&findings))
+        }
+        Err(Stop::Broken(what)) => told(AttemptOutcome::Fail, &what),
+        Err(Stop::Trouble { class, message }) => {
+            told(AttemptOutcome::Error { class: class.to_owned() }, &message)
+        }
+        Err(Stop::Skip(reason)) => told(AttemptOutcome::Skip { reason: reason.clone() }, &reason),
+    }
+}
+
+fn told(outcome: AttemptOutcome, text: &str) -> (AttemptOutcome, String, String) {
+    (outcome, one_line(text), format!("{text}\n"))
+}
+
+fn message_of(findings: &Findings) -> String {
+    match &findings.problems[..] {
+        [] => one_line(&findings.seen),
+        [only] => one_line(only),
+        [first, rest @ ..] => format!("{} (and {} more)", one_line(first), rest.len()),
+    }
+}
+
+fn log_of(findings: &Findings) -> String {
+    let head = [format!("looked at {}; {} problems", findings.seen, findings.problems.len())];
+    head.iter().chain(&findings.problems).chain(&findings.notes).map(|line| format!("{line}\n")).collect()
+}
+
+fn one_line(text: &str) -> String {
+    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    clean.take(MAX_MESSAGE_CHARS).collect()
+}
+
+fn panic_text(cause: &(dyn std::any::Any + Send)) -> String {
+    let text = cause.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| cause.downcast_ref::<String>().cloned());
+    format!("the test panicked: {}", text.unwrap_or_else(|| "no message".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use sm_host::clock::SystemClock;
+
+    use super::*;
+    use crate::suite::{
+        catalog::{self, Class, Gate},
+        sample,
+    };
+
+    fn outcomes(tests: &[&'static Test], facts: &Facts) -> Vec<(String, AttemptOutcome)> {
+        let tried = run(tests, facts, &SystemClock);
+        tried.into_iter().map(|tried| (tried.attempt.test.to_string(), tried.attempt.outcome)).collect()
+    }
+
+    #[test]
+    fn the_sample_passes_every_test_that_exists() {
+        let tests: Vec<_> = catalog::choose(&[], None).collect();
+        for (test, (name, outcome)) in tests.iter().zip(outcomes(&tests, &sample::facts())) {
+            assert_eq!(test.name, name);
+            match test.means {
+                Means::Look(_) => assert_eq!(outcome, AttemptOutcome::Pass, "{name}"),
+                Means::NotYet(reason) => {
+                    assert_eq!(outcome, AttemptOutcome::NotYet { reason: reason.into() })
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn trouble_is_never_a_pass_nor_a_failure_of_the_image() {
+        let tests: Vec<_> = catalog::choose(&[Class::Offline], None).collect();
+        for (name, outcome) in outcomes(&tests, &sample::nothing()) {
+            let expected = matches!(outcome, AttemptOutcome::Error { .. } | AttemptOutcome::NotYet { .. });
+            assert!(expected, "{name}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_fact_that_cannot_be_had_stops_only_the_tests_that_need_it() {
+        let mut facts = sample::facts();
+        facts.disk = Err(Stop::Trouble { class: "host-disk", message: "gone".into() });
+        let tests: Vec<_> = catalog::choose(&[Class::Offline], None).collect();
+        let errors = outcomes(&tests, &facts)
+            .into_iter()
+            .filter(|(_, outcome)| matches!(outcome, AttemptOutcome::Error { .. }));
+        assert_eq!(errors.map(|(name, _)| name).collect::<Vec<_>>(), ["image.layout"]);
+    }
+
+    static PANICS: Test = Test {
+        name: "x.panics",
+        class: Class::Offline,
+        gate: Gate::Blocking,
+        asserts: "nothing",
+        means: Means::Look(|_| panic!("on purpose")),
+    };
+    static BROKEN: Test = Test {
+        name: "x.broken",
+        means: Means::Look(|_| {
+            let problems = ["pid 41 is wrong\n", "second"].map(str::to_owned);
+            Ok(Findings::with("two things", problems))
+        }),
+        ..PANICS
+    };
+
+    #[test]
+    fn a_panic_is_an_error_and_the_next_test_runs() {
+        let tried = run(&[&PANICS, &BROKEN], &sample::facts(), &SystemClock);
+        assert_eq!(tried[0].attempt.outcome, AttemptOutcome::Error { class: "panic".into() });
+        assert_eq!(tried[0].attempt.message, "the test panicked: on purpose");
+        assert_eq!(tried[1].attempt.outcome, AttemptOutcome::Fail);
+        assert_eq!(tried[1].attempt.message, "pid 41 is wrong  (and 1 more)");
+        assert_eq!(tried[1].log, "looked at two things; 2 problems\npid 41 is wrong\n\nsecond\n");
+        assert!(tried[1].attempt.signature.is_some() && tried[0].attempt.signature.is_none());
+    }
+}
