@@ -67,7 +67,8 @@ fn missing_libraries(usr: &Usr, path: &str, directories: &[String]) -> Result<Ve
     let origin = path.rsplit_once('/').map_or("", |(directory, _)| directory);
     let own =
         search.iter().map(|directory| directory.replace("${ORIGIN}", origin).replace("$ORIGIN", origin));
-    let places: Vec<String> = own.chain(directories.iter().cloned()).collect();
+    // A library beside another is found by the search path of whoever loads both.
+    let places: Vec<String> = own.chain([origin.to_owned()]).chain(directories.iter().cloned()).collect();
     let is_there = |library: &String| {
         places.iter().any(|place| matches!(usr.resolve(&format!("{place}/{library}")), Place::Image(_)))
     };
