@@ -9,6 +9,7 @@
 //! | `fixups` | what maintainer scripts would have done, as declared |
 //! | [`image`] | tree → disk image, kernel image, root hash |
 //! | [`release`] | image → release directory, and back |
+//! | `scratch` | working directories that never outlive their work |
 //! | [`build`] | all of these in order: recipe → release directory |
 //! | [`diff`](mod@diff) | two releases → what differs |
 
@@ -20,6 +21,7 @@ pub mod image;
 mod initrd;
 pub mod recipe;
 pub mod release;
+mod scratch;
 pub mod tools;
 pub mod tree;
 pub mod unpack;

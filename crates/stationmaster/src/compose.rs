@@ -1,6 +1,8 @@
 //! `stationmaster compose`: from a recipe to a release directory.
 
 mod summary;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::{
@@ -11,21 +13,21 @@ use std::{
 use anyhow::Context as _;
 use rand_core::OsRng;
 use sm_compose::{
-    archive::{Archive, Mirrors, default_cache},
     build::{self, BuildError, Circumstances, Ingredients, Places, Steps, World},
     recipe::{self, Choices, Plan, Recipe},
     release::Published,
 };
 use sm_host::{
     clock::{Clock, SystemClock},
-    fetch::{HttpFetch, Timeouts},
     files::read_limited,
-    process::SystemRunner,
 };
 use sm_model::{Arch, Channel, Sha256, Timestamp, Version};
 use sm_trust::PrivateKey;
 
-use crate::context::{Context, Outcome};
+use crate::{
+    context::{Context, Outcome},
+    workshop::with_world,
+};
 
 /// Longest key file that is read.
 const MAX_KEY_BYTES: u64 = 64 << 10;
@@ -112,29 +114,12 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     let key = args.read_key()?;
     let plan = args.plan(&recipe, version, &key)?;
     let places = args.places()?;
-    let fetch = HttpFetch::new("stationmaster", Timeouts::default());
-    let mirrors = Mirrors::of_apt(Path::new("/etc/apt"))?.overridden(&args.mirror)?;
-    let cache = default_cache()?;
-    let archive = Archive::new(&fetch, &mirrors, &cache, ctx.progress);
-    let world = World {
-        archive: &archive,
-        runner: &SystemRunner,
-        progress: ctx.progress,
-        cache: &cache,
-        host: host_arch()?,
-        now: SystemClock.now(),
-    };
-    let mut steps = Steps::default();
-    let ingredients = build::prepare(&recipe, &plan, &places, &world, &mut steps)?;
-    let composing = Composing { plan: &plan, ingredients: &ingredients, key: &key, world: &world };
-    let work = args.work.clone().unwrap_or_else(|| args.out.clone());
-    let circumstances = Circumstances { work: &work, jobs: args.jobs };
-    let published = composing.compose(&args.out, circumstances, &mut steps)?;
-    let twice = args.verify.then(|| verify::again(&composing, &published, &work, &mut steps)).transpose()?;
-    let outcome =
-        if twice.as_ref().is_none_or(build::Twice::is_same) { Outcome::Done } else { Outcome::Negative };
-    ctx.data(&summary::Composed::of(published, &steps, twice))?;
-    Ok(outcome)
+    with_world(&args.mirror, ctx, |world| {
+        let mut steps = Steps::default();
+        let ingredients = build::prepare(&recipe, &plan, &places, &world, &mut steps)?;
+        let composing = Composing { plan: &plan, ingredients: &ingredients, key: &key, world: &world };
+        composing.publish(args, steps, ctx)
+    })
 }
 
 /// Everything that one composition and the next have in common.
@@ -146,6 +131,18 @@ struct Composing<'a> {
 }
 
 impl Composing<'_> {
+    /// Composes the release, and again if so wanted, and tells what came of it.
+    fn publish(&self, args: &Args, mut steps: Steps, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let work = args.work.clone().unwrap_or_else(|| args.out.clone());
+        let circumstances = Circumstances { work: &work, jobs: args.jobs };
+        let published = self.compose(&args.out, circumstances, &mut steps)?;
+        let twice = args.verify.then(|| verify::again(self, &published, &work, &mut steps)).transpose()?;
+        let outcome =
+            if twice.as_ref().is_none_or(build::Twice::is_same) { Outcome::Done } else { Outcome::Negative };
+        ctx.data(&summary::Composed::of(published, &steps, twice))?;
+        Ok(outcome)
+    }
+
     fn compose(
         &self,
         root: &Path,

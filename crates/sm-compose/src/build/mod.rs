@@ -24,6 +24,7 @@ use crate::{
     image::{self, ComposedImage, PackageFile},
     recipe::{Plan, Recipe},
     release::{Published, Release, publish},
+    scratch::Scratch,
     tools,
 };
 
@@ -227,11 +228,7 @@ pub fn compose(
     steps: &mut Steps,
 ) -> Result<Published, BuildError> {
     let pool = ThreadPoolBuilder::new().num_threads(circumstances.jobs).build()?;
-    files::create_dir_all(circumstances.work)?;
-    let work = tempfile::Builder::new()
-        .prefix("compose-")
-        .tempdir_in(circumstances.work)
-        .map_err(files::FileError::io("create a directory in", circumstances.work))?;
+    let work = Scratch::create(circumstances.work, ".composing-")?;
     pool.install(|| {
         let image = steps.time(
             "image",

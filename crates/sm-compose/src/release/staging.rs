@@ -12,9 +12,9 @@ use std::{
 use sha2::Digest as _;
 use sm_host::files::{self, FileError};
 use sm_model::{Artifact, ArtifactKind, FileName, Manifest, Sha256, Sha512, Version};
-use tempfile::TempDir;
 
 use super::{ReleaseError, names};
+use crate::scratch::Scratch;
 
 /// Buffer between hashing and the disk.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -22,7 +22,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// The growing release.
 #[derive(Debug)]
 pub(super) struct Staging {
-    directory: TempDir,
+    directory: Scratch,
     /// `ROOT/CHANNEL/BOARD`.
     board: PathBuf,
     artifacts: Vec<Artifact>,
@@ -31,12 +31,7 @@ pub(super) struct Staging {
 impl Staging {
     /// Starts a release below `board`, which is made when missing.
     pub(super) fn create(board: &Path) -> Result<Self, ReleaseError> {
-        files::create_dir_all(board)?;
-        let directory = tempfile::Builder::new()
-            .prefix(".partial-")
-            .permissions(fs::Permissions::from_mode(0o755))
-            .tempdir_in(board)
-            .map_err(FileError::io("create a directory in", board))?;
+        let directory = Scratch::create(board, ".partial-")?;
         Ok(Staging { directory, board: board.to_owned(), artifacts: Vec::new() })
     }
 
@@ -141,12 +136,7 @@ impl Staging {
                 return Err(ReleaseError::AlreadyReleased { directory: place });
             }
         } else {
-            let staged = self.directory.keep();
-            fs::rename(&staged, &place).map_err(|error| {
-                // The name was refused: what was staged is nobody's, and removing it is all that can be done.
-                let _ = fs::remove_dir_all(&staged);
-                FileError::io("rename a finished release to", &place)(error)
-            })?;
+            self.directory.rename(&place)?;
             files::sync_dir(&self.board)?;
         }
         let is_current = current_version(&self.board).is_none_or(|current| current <= version);

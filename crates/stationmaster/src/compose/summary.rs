@@ -63,12 +63,12 @@ impl fmt::Display for Checked {
 /// A release that was composed.
 #[derive(Debug, Serialize)]
 pub(super) struct Composed {
-    directory: PathBuf,
-    is_current: bool,
-    manifest_sha256: Sha256,
-    manifest: Manifest,
-    steps: Vec<StepTime>,
-    verified: Option<Twice>,
+    pub(super) directory: PathBuf,
+    pub(super) is_current: bool,
+    pub(super) manifest_sha256: Sha256,
+    pub(super) manifest: Manifest,
+    pub(super) steps: Vec<StepTime>,
+    pub(super) verified: Option<Twice>,
 }
 
 impl Composed {

@@ -18,7 +18,7 @@ pub(super) fn again(
     steps: &mut Steps,
 ) -> anyhow::Result<Twice> {
     let elsewhere = tempfile::Builder::new()
-        .prefix("compose-the-same-again-in-another-place-")
+        .prefix("the-same-again-in-another-place-")
         .tempdir_in(work)
         .with_context(|| format!("cannot create a directory in `{}`", work.display()))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
