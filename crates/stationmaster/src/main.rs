@@ -27,7 +27,6 @@ use context::{Context, Outcome};
     name = "stationmaster",
     version,
     max_term_width = 80,
-    propagate_version = true,
     arg_required_else_help = true
 )]
 #[command(
