@@ -23,12 +23,7 @@ use context::{Context, Outcome};
 ///
 /// Every verb explains itself: `stationmaster VERB --help`. Data goes to standard output, talk to standard error.
 #[derive(Debug, Parser)]
-#[command(
-    name = "stationmaster",
-    version,
-    max_term_width = 80,
-    arg_required_else_help = true
-)]
+#[command(name = "stationmaster", version, max_term_width = 80, arg_required_else_help = true)]
 #[command(
     after_help = "Start with `stationmaster compose --help`, or see the whole chain at work: `stationmaster demo`."
 )]

@@ -1,3 +1,5 @@
+//! Fix-ups on trees made up for the purpose: what is declared happens, what contradicts is refused.
+
 use std::{collections::BTreeMap, io::Read as _};
 
 use sm_model::{Arch, Channel, Timestamp};

@@ -1,3 +1,5 @@
+//! Trees merge packages, drop what is not wanted, and are written in one order.
+
 use super::*;
 
 fn package(name: &str) -> Origin {

@@ -1,3 +1,5 @@
+//! Packages that are hostile or broken are refused, and say why; good ones unpack whole.
+
 use std::io::{Read, Write};
 
 use sm_host::progress::Silent;

@@ -1,3 +1,5 @@
+//! Inventories against a recorded image, and against images that lie.
+
 use std::io::Cursor;
 
 use proptest::prelude::*;
