@@ -65,6 +65,9 @@ pub enum ComposeError {
         /// The recipe's key that says so.
         key: &'static str,
     },
+    /// The key that hosts would check payloads with.
+    #[error("hosts could not use the public key for update payloads")]
+    PayloadKey(#[source] sm_trust::Error),
     /// The agent is no program.
     #[error("cannot read the update agent's binary")]
     Agent(#[source] ElfError),
@@ -122,6 +125,9 @@ impl ComposeError {
             }
             ComposeError::Qcow2(error) => error.hint(),
             ComposeError::Label(_) => Some("choose a shorter `id` of `[os]`".to_owned()),
+            ComposeError::PayloadKey(_) => Some(
+                "make a pair of keys with `stationmaster payload keygen` and name its public half".to_owned(),
+            ),
             ComposeError::Process(_) => None,
         }
     }

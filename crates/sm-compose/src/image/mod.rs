@@ -98,6 +98,7 @@ pub fn compose(
     progress: &dyn Progress,
 ) -> Result<ComposedImage, ComposeError> {
     let plan = inputs.plan;
+    sm_trust::PublicKey::from_pem(&plan.payload_key_pem).map_err(ComposeError::PayloadKey)?;
     let unpacked = unpack::unpack_all(inputs.packages, &plan.target.drop, progress)?;
     let steps = progress.begin("compose", Unit::Items, Some(5));
     let agent: Blob = files::read_limited(inputs.agent, MAX_AGENT_BYTES)?.into();

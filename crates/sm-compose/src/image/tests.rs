@@ -26,6 +26,17 @@ use crate::{
     unpack::tests::{Member, file, package_file, words, xz},
 };
 
+/// A public key of the right kind. Its private half was never kept.
+const PAYLOAD_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAwcxMebHfq/Y5dIxEV0aE\n\
+QiYIBlL5BkVWtZzGz3Vt9m+32JOdCwjjh192vV8Gw+d7xP0Uk+/mAbdNJvVLHS2b\n\
+4iJ9VawRqTYdO3UifBP19CYsuZ5P6RW82Fg9XZ74LE3KJC3FKW66x5Qg3QEFFNPB\n\
+7CX4+NF8i0eET/TUb5aq9+VScrJ3hUJV2kvKrCKJ4TUWoyvn1+iCGK/sM4pmiASs\n\
+5gFKjyxh8w77+TdufwyslfB+ZNQuwoqLf6K6JlKa75rvxsuowff1ulMnzmK588Ry\n\
+jf31y0e2kIh0Y8uvRPpeAxUOm0Dg2cQ6RwB+eBt33EBNOhQz8h+N/t+Aon5ee62H\n\
+1wIDAQAB\n\
+-----END PUBLIC KEY-----\n";
+
 /// The least that is a PE file with one section, for the stub, the kernel and the boot loader.
 fn program() -> Vec<u8> {
     let mut bytes = vec![0; 512];
@@ -90,7 +101,7 @@ fn plan() -> Plan {
         channel: Channel::Stable,
         version: "4893.2.0".parse().unwrap(),
         source_date: "2026-11-23T00:00:00Z".parse().unwrap(),
-        payload_key_pem: None,
+        payload_key_pem: Some(PAYLOAD_KEY.to_owned()),
     };
     let mut plan = load_texts(RECIPE, &[]).unwrap().plan(choices).unwrap();
     let disk = &mut plan.target.disk;
@@ -248,6 +259,16 @@ fn a_usr_image_larger_than_its_slot_is_refused_with_the_key_to_raise() {
     let error = composed("work", &members, &plan).result.unwrap_err();
     assert!(error.to_string().starts_with("the /usr image has "), "{error}");
     assert!(error.hint().unwrap().contains("`usr-mib`"));
+}
+
+#[test]
+fn a_payload_key_that_hosts_could_not_use_stops_composing_before_anything_is_unpacked() {
+    let mut plan = plan();
+    plan.payload_key_pem = PAYLOAD_KEY.replace("MIIB", "MIIC");
+    let composition = composed("work", &[], &plan);
+    let error = composition.result.unwrap_err();
+    assert!(matches!(error, ComposeError::PayloadKey(_)), "{}", words(&error));
+    assert_eq!(fs::read_dir(composition.dir.path().join("work")).unwrap().count(), 0);
 }
 
 #[test]
