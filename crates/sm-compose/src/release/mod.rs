@@ -22,6 +22,7 @@ pub mod open;
 pub mod package_list;
 pub mod publish;
 pub mod sbom;
+mod sparse;
 mod staging;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -13,7 +13,7 @@ use sha2::Digest as _;
 use sm_host::files::{self, FileError};
 use sm_model::{Artifact, ArtifactKind, FileName, Manifest, Sha256, Sha512, Version};
 
-use super::{ReleaseError, names};
+use super::{ReleaseError, names, sparse::Sparse};
 use crate::scratch::Scratch;
 
 /// Buffer between hashing and the disk.
@@ -73,7 +73,7 @@ impl Staging {
         packing: Packing,
         progress: &dyn Fn(u64),
     ) -> Result<(), ReleaseError> {
-        let source = File::open(from).map_err(FileError::io("open", from))?;
+        let source = File::open(from).and_then(Sparse::new).map_err(FileError::io("open", from))?;
         let mut source = Counting { inner: source, progress };
         let failed = self.failed(name.as_str());
         self.write(kind, name, |sink| packing.pack(&mut source, sink).map_err(failed))
@@ -289,7 +289,7 @@ impl Write for Hashing {
 
 /// Tells how many bytes were read.
 struct Counting<'a> {
-    inner: File,
+    inner: Sparse,
     progress: &'a dyn Fn(u64),
 }
 
