@@ -395,6 +395,24 @@ mod tests {
     }
 
     #[test]
+    fn a_spawned_program_ends_with_its_owner_even_when_its_handle_is_lost() {
+        let owner = std::thread::spawn(|| {
+            let running = SystemRunner.spawn(&shell("sleep 600"), Stdio::null(), Stdio::null()).unwrap();
+            let pid = running.pid();
+            std::mem::forget(running);
+            pid
+        });
+        let stat = format!("/proc/{}/stat", owner.join().unwrap());
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        // Nobody collects it, so it stays as a zombie.
+        let is_dead = || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z "));
+        while !is_dead() {
+            assert!(std::time::Instant::now() < deadline, "it goes on without its owner");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
     fn a_program_that_ignores_its_input_does_not_hang_the_caller() {
         let run = shell("exit 0").stdin(Stdin::Bytes(vec![0; 1 << 20]));
         assert!(SystemRunner.run(&run).is_ok());

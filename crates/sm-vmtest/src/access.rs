@@ -1,6 +1,8 @@
 //! What a guest is given from outside by systemd credentials: a root shell on a virtio-serial port, keys, files.
 //! The image itself holds none of it (systemd.system-credentials(7), systemd-debug-generator(8), tmpfiles.d(5)).
 
+use std::collections::BTreeMap;
+
 use base64ct::{Base64, Encoding};
 use sm_host::qemu::{Credential, credential::InvalidCredential};
 
@@ -16,7 +18,7 @@ const GUEST_UNIT: &str = "stationmaster-guest.service";
 pub struct Access {
     shell: bool,
     console_user: Option<String>,
-    ssh_keys: Vec<String>,
+    ssh_keys: BTreeMap<String, Vec<String>>,
     files: Vec<(String, Vec<u8>)>,
 }
 
@@ -40,10 +42,11 @@ impl Access {
         self
     }
 
-    /// Lets the holder of an SSH key log in as root. `public_key` is one line as in `authorized_keys`.
+    /// Lets the holder of an SSH key log in as `user`: root everywhere that sshd lets root in, others where the image asks for
+    /// the credential `ssh.authorized_keys.USER`. `public_key` is one line as in `authorized_keys`.
     #[must_use]
-    pub fn with_ssh_key(mut self, public_key: &str) -> Self {
-        self.ssh_keys.push(public_key.trim().to_owned());
+    pub fn with_ssh_key(mut self, user: &str, public_key: &str) -> Self {
+        self.ssh_keys.entry(user.to_owned()).or_default().push(public_key.trim().to_owned());
         self
     }
 
@@ -78,9 +81,9 @@ impl Access {
             credentials.push(Credential::new("agetty.autologin", user.as_str())?);
             credentials.push(Credential::new("login.noauth", "yes")?);
         }
-        if !self.ssh_keys.is_empty() {
-            let keys = self.ssh_keys.join("\n") + "\n";
-            credentials.push(Credential::new("ssh.authorized_keys.root", keys)?);
+        for (user, keys) in &self.ssh_keys {
+            let keys = keys.join("\n") + "\n";
+            credentials.push(Credential::new(&format!("ssh.authorized_keys.{user}"), keys)?);
         }
         if !self.files.is_empty() {
             let lines: String =
@@ -142,6 +145,15 @@ mod tests {
             names(&Access::none().with_shell()),
             ["systemd.extra-unit.stationmaster-guest.service", "systemd.unit-dropin.basic.target"]
         );
+    }
+
+    #[test]
+    fn keys_of_one_user_share_one_credential_because_a_later_one_would_replace_it() {
+        let access =
+            Access::none().with_ssh_key("core", "a\n").with_ssh_key("root", "b").with_ssh_key("core", "c");
+        let core = Credential::new("ssh.authorized_keys.core", "a\nc\n").unwrap();
+        let root = Credential::new("ssh.authorized_keys.root", "b\n").unwrap();
+        assert_eq!(access.credentials().unwrap(), [core, root]);
     }
 
     #[test]

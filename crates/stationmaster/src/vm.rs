@@ -36,6 +36,9 @@ Examples:
 The image is only read. The machine logs root in on its console; that comes
 from outside, by a systemd credential, and is not in the image.";
 
+/// Who is let in by SSH: root is not, in Boxcar.
+const SSH_USER: &str = "core";
+
 /// Boot an image or a release in a virtual machine.
 ///
 /// Uses KVM where a guest really runs on it, and emulation elsewhere: then a
@@ -60,7 +63,7 @@ pub(crate) struct Args {
     /// Where the console goes: `terminal`, or only to its `log`.
     #[arg(long, value_name = "WHERE", value_enum, default_value_t = Console::Terminal)]
     console: Console,
-    /// Public key file whose holder may log in as root by SSH.
+    /// Public key file whose holder may log in as `core` by SSH.
     #[arg(long, value_name = "FILE")]
     ssh_key: Option<PathBuf>,
     /// The recipe whose tools hold QEMU.
@@ -150,7 +153,7 @@ fn access(args: &Args) -> anyhow::Result<Access> {
         path.display(),
         path.display()
     );
-    Ok(access.with_ssh_key(&key))
+    Ok(access.with_ssh_key(SSH_USER, &key))
 }
 
 /// A port that nobody listens on at the moment.
@@ -162,7 +165,7 @@ fn free_port() -> anyhow::Result<u16> {
 fn ssh_command(key: &Path, port: u16) -> String {
     let identity = key.with_extension("");
     format!(
-        "ssh -p {port} -i {} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@127.0.0.1",
+        "ssh -p {port} -i {} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null {SSH_USER}@127.0.0.1",
         identity.display()
     )
 }

@@ -15,7 +15,7 @@ use std::{
 use sm_compose::{build::World, diff::Diff, release::ReleaseDir};
 use sm_host::{
     clock::Clock,
-    files::{FileError, create_dir_all},
+    files::{FileError, create_dir_all, write_atomic},
     qemu::Programs,
 };
 use sm_image::payload::write::Signer;
@@ -113,8 +113,9 @@ fn steps(
 ) -> Result<(), Error> {
     let Releases { a, b, c, tools } = releases::make(plan, surroundings, journal)?;
     report.made = [Some(&a), Some(&b), c.as_ref()].into_iter().flatten().map(Made::of).collect();
-    let changes = journal.step("compare A and B", |_| Ok(Diff::between(&a, &b, TOP_FILES)?))?;
-    report.changes = Some(changes);
+    let file = plan.out.join("changes.json");
+    report.changes = Some(journal.step("compare A and B", |_| compare(&a, &b, &file))?);
+    report.changes_file = Some(file);
 
     let served = Served::below(&plan.out);
     let machine = plan.out.join("machine");
@@ -132,6 +133,14 @@ fn steps(
     report.events = story.reports()?;
     told?;
     story.end(journal)
+}
+
+/// Compares two releases, and writes the whole comparison to `file`.
+fn compare(old: &ReleaseDir, new: &ReleaseDir, file: &Path) -> Result<Diff, Error> {
+    let changes = Diff::between(old, new, TOP_FILES)?;
+    let text = serde_json::to_vec_pretty(&changes).expect("a comparison has only text and numbers");
+    write_atomic(file, &text)?;
+    Ok(changes)
 }
 
 fn tell(

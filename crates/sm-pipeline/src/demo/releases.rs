@@ -150,6 +150,7 @@ fn compose(
             remove_dir(&dir)?;
             let mut steps = build::Steps::default();
             let work = plan.out.join("work");
+            remove_dir(&work)?;
             let circumstances = Circumstances { work: &work, jobs: 0 };
             let signer = &mut *surroundings.signer;
             let published =

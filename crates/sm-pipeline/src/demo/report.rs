@@ -33,6 +33,8 @@ pub struct DemoReport {
     pub rejected: Option<Rejected>,
     /// What it told the update server.
     pub events: Vec<Report>,
+    /// Where `changes` lies as a file, whole.
+    pub changes_file: Option<PathBuf>,
     /// Where its console was written.
     pub console: Option<PathBuf>,
     /// The update server's database.
@@ -115,8 +117,11 @@ impl DemoReport {
 
     fn places(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nWhere everything is:")?;
-        for made in &self.made {
-            writeln!(f, "  {}  {}", made.version, made.directory.display())?;
+        self.made
+            .iter()
+            .try_for_each(|made| writeln!(f, "  {}  {}", made.version, made.directory.display()))?;
+        if let Some(made) = self.made.first() {
+            writeln!(f, "  and in each of these directories:")?;
             made.artifacts.iter().try_for_each(|name| writeln!(f, "      {name}"))?;
         }
         let place = |f: &mut fmt::Formatter<'_>, what: &str, path: &Option<PathBuf>| match path
@@ -126,6 +131,7 @@ impl DemoReport {
             Some(path) => writeln!(f, "  {what}  {path}"),
             None => Ok(()),
         };
+        place(f, "changes ", &self.changes_file)?;
         place(f, "console ", &self.console)?;
         place(f, "database", &self.database)?;
         place(f, "journal ", &self.journal)
