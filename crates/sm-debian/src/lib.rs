@@ -10,7 +10,7 @@
 //! | [`control`] | stanzas and fields |
 //! | [`signature`], [`release`], [`verified`] | who signed a suite, what it says, and the evidence that it may be relied on |
 //! | [`packages`] | the packages of an index |
-//! | [`resolve`] | the one set of packages that answers a request, or why there is none |
+//! | [`resolve`](mod@resolve) | the one set of packages that answers a request, or why there is none |
 //! | [`apt_sources`] | where a host's APT takes Debian from |
 //! | [`lock`] | the answer as a lock, and what differs between two |
 //! | [`changelog`] | what packages' changelogs say, and the CVE ids they name |

@@ -1,4 +1,4 @@
-//! The superblock of an EROFS image: is it one, how large is it, is its checksum right. What it holds: [`inventory`].
+//! The superblock of an EROFS image: is it one, how large is it, is its checksum right. What it holds: [`inventory`](mod@inventory).
 //!
 //! Only what composing and verifying need; the bytes of compressed files are not read here
 //! (Linux, `fs/erofs/erofs_fs.h`, `struct erofs_super_block`).

@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 pub(crate) enum Answer {
     /// A release was offered.
     Offer,
-    /// Nothing to do, for the reason in [`Self::reason`].
+    /// Nothing to do, for a reason of its own.
     NoUpdate(&'static str),
 }
 

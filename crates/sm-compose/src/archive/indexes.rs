@@ -57,7 +57,7 @@ pub(super) fn fetch(
     Ok(suites)
 }
 
-/// Resolves the request over indexes that [`fetch`] brought.
+/// Resolves the request over indexes that [`fetch`](fn@fetch) brought.
 pub(super) fn resolve(
     request: &Request,
     suites: Vec<Suite>,

@@ -1,6 +1,6 @@
 //! Unified kernel images: systemd's boot stub, a kernel, an initial RAM disk and a command line in one PE file.
 //!
-//! [`build`] appends sections to the stub (UAPI.5, Unified Kernel Image; systemd-stub(7); PE format: Microsoft's
+//! [`build`](fn@build) appends sections to the stub (UAPI.5, Unified Kernel Image; systemd-stub(7); PE format: Microsoft's
 //! "PE Format" specification); [`Image::read`] finds them again in a file that may be hostile. Nothing is signed here.
 
 mod build;
