@@ -81,4 +81,13 @@ mod tests {
             ]
         );
     }
+
+    #[test]
+    fn every_name_is_documented() {
+        let document = include_str!("../../../../docs/release-directory.md");
+        let artifacts = ALL.iter().map(|kind| artifact("boxcar", *kind).unwrap().to_string());
+        for name in artifacts.chain([MANIFEST, SHA256SUMS, SHA512SUMS].map(str::to_owned)) {
+            assert!(document.contains(&format!("`{name}`")), "{name}");
+        }
+    }
 }
