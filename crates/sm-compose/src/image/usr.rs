@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::BufWriter,
+    io::{self, BufWriter},
     path::{Path, PathBuf},
 };
 
@@ -30,6 +30,8 @@ pub(super) fn write(tree: &Tree, inputs: &Inputs<'_>, runner: &dyn Runner) -> Re
     let tar = inputs.work.join("usr.tar");
     let path = inputs.work.join("usr.erofs");
     write_tar_file(tree, inputs, &tar)?;
+    let content_bytes = fs::metadata(&tar).map_err(FileError::io("measure", &tar))?.len();
+    check_room(inputs.work, content_bytes, files::free_bytes(inputs.work)?)?;
     let disk = &inputs.plan.target.disk;
     let mut run = inputs.tools.invocation("mkfs.erofs")?.arg("--quiet");
     if let Some(compression) = &disk.compression {
@@ -45,6 +47,17 @@ pub(super) fn write(tree: &Tree, inputs: &Inputs<'_>, runner: &dyn Runner) -> Re
     runner.run(&run)?;
     files::remove(&tar)?;
     measure(path)
+}
+
+/// Makes sure of room before `mkfs.erofs` starts, because it never ends once a disk is full. Until the image is whole, it keeps
+/// all files uncompressed beside it.
+fn check_room(work: &Path, content_bytes: u64, free_bytes: u64) -> Result<(), FileError> {
+    let needed_bytes = content_bytes.saturating_mul(2);
+    if free_bytes >= needed_bytes {
+        return Ok(());
+    }
+    let shortage = format!("{needed_bytes} bytes are needed, {free_bytes} are free");
+    Err(FileError::io("write the /usr image in", work)(io::Error::new(io::ErrorKind::StorageFull, shortage)))
 }
 
 fn write_tar_file(tree: &Tree, inputs: &Inputs<'_>, tar: &Path) -> Result<(), ComposeError> {
@@ -75,4 +88,18 @@ fn measure(path: PathBuf) -> Result<UsrImage, ComposeError> {
     std::io::copy(&mut file, &mut hasher).map_err(FileError::io("read", &path))?;
     let size_bytes = fs::metadata(&path).map_err(FileError::io("measure", &path))?.len();
     Ok(UsrImage { path, size_bytes, sha256: Sha256(hasher.finalize().into()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_would_fill_up_is_refused_with_what_to_do() {
+        let work = Path::new("/work");
+        assert!(check_room(work, 100, 200).is_ok());
+        let error = check_room(work, 100, 199).unwrap_err();
+        assert_eq!(error.to_string(), "cannot write the /usr image in `/work`");
+        assert!(error.hint().unwrap().starts_with("make room"));
+    }
 }
