@@ -2,13 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use sm_compose::{diff::Diff, release::ReleaseDir};
+use sm_compose::diff::Diff;
 
-use crate::context::{Context, Outcome};
+use crate::{
+    context::{Context, Outcome},
+    named,
+};
 
 const EXAMPLES: &str = "\
 Examples:
-  stationmaster diff alpha/amd64-usr/4893.0.0 alpha/amd64-usr/4893.0.1
+  stationmaster diff 4893.0.0 4893.0.1
       Compare two releases below `releases`.
   stationmaster diff /srv/old/4893.0.0 alpha/amd64-usr/current --json
       Compare any release directory with the newest one, as JSON.
@@ -21,7 +24,8 @@ newer release's packages name between the two versions.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The older release: a directory, or CHANNEL/BOARD/VERSION below the root.
+    /// The older release: a directory, CHANNEL/BOARD/VERSION below the root, or
+    /// a version that only one release there has.
     old: PathBuf,
     /// The newer release.
     new: PathBuf,
@@ -34,7 +38,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-    let open = |named: &Path| ReleaseDir::open(&place(&args.root, named));
+    let open = |release: &Path| named::open(&args.root, release);
     let diff = Diff::between(&open(&args.old)?, &open(&args.new)?, args.top)?;
     if ctx.json {
         ctx.json_document(&diff)?
@@ -42,9 +46,4 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         ctx.line(diff.to_string().trim_end())?
     }
     Ok(Outcome::Done)
-}
-
-/// A release as named: itself where it is a directory, otherwise below the root.
-fn place(root: &Path, named: &Path) -> PathBuf {
-    if named.is_dir() { named.to_owned() } else { root.join(named) }
 }

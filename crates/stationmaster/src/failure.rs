@@ -27,6 +27,7 @@ fn advice(cause: &(dyn Error + 'static)) -> Option<Advice> {
     advice_of!(
         cause,
         crate::compose::Unready,
+        crate::named::UnknownRelease,
         sm_compose::archive::ArchiveError,
         sm_compose::build::BuildError,
         sm_compose::image::ComposeError,

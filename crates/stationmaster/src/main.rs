@@ -7,6 +7,7 @@ mod diff;
 mod failure;
 mod lock;
 mod manual;
+mod named;
 mod payload;
 mod progress;
 mod serve;

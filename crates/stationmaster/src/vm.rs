@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use sm_compose::release::ReleaseDir;
 use sm_host::{
     process::SystemRunner,
     qemu::{Forward, WriteCache, programs::BaseFormat},
@@ -20,7 +19,7 @@ use sm_vmtest::{
 
 use crate::{
     context::{Context, Outcome},
-    workshop,
+    named, workshop,
 };
 
 const EXAMPLES: &str = "\
@@ -46,8 +45,12 @@ const SSH_USER: &str = "core";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// A disk image (qcow2 or raw), or a release directory.
+    /// A disk image (qcow2 or raw), or a release: its directory,
+    /// CHANNEL/BOARD/VERSION below the root, or its version.
     image: PathBuf,
+    /// Where releases lie.
+    #[arg(long, value_name = "DIR", default_value = "releases")]
+    root: PathBuf,
     /// Architecture of a bare image; a release says its own.
     #[arg(long, default_value_t = Arch::Amd64)]
     arch: Arch,
@@ -125,8 +128,8 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
 }
 
 fn bootable(args: &Args) -> anyhow::Result<(Arch, PathBuf, BaseFormat)> {
-    if args.image.is_dir() {
-        let release = ReleaseDir::open(&args.image)?;
+    if !args.image.is_file() {
+        let release = named::open(&args.root, &args.image)?;
         let image = release.path_of(ArtifactKind::QemuImage)?;
         return Ok((release.manifest().board.0, image, BaseFormat::Qcow2));
     }

@@ -29,5 +29,6 @@ pub(crate) mod tests;
 pub mod version_text;
 
 pub use error::ReleaseError;
+pub use names::MANIFEST;
 pub use open::ReleaseDir;
 pub use publish::{Published, Release, publish};

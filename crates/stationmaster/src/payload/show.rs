@@ -150,7 +150,7 @@ impl fmt::Display for Shown {
             writeln!(f, "signature   version {version}, {} bytes", signature.size_bytes)?;
         }
         for part in &self.parts {
-            write!(f, "\n{part}")?;
+            write!(f, "{part}")?;
         }
         write!(f, "\n\nNothing was verified; `stationmaster payload verify` does that.")
     }
