@@ -7,33 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sm_model::{Channel, Timestamp, Version};
-
-/// One release of the past.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Released {
-    /// When it was published.
-    pub date: Timestamp,
-    /// Where.
-    pub channel: Channel,
-    /// As what.
-    pub version: Version,
-}
-
-/// What the next release of a channel is to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Move {
-    /// A branch is cut today; it enters alpha.
-    NewBranch,
-    /// The branch with this MAJOR comes up from the channel below.
-    Promote {
-        /// The branch.
-        major: u32,
-    },
-    /// The branch that the channel has gets a fix.
-    Patch,
-}
+pub use sm_model::{Released, train::Move};
 
 /// A version, and how it came about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
