@@ -152,6 +152,21 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     file.commit()
 }
 
+/// Writes `bytes` to `path` unless something is there already, whole or not at all; tells whether nothing was there.
+///
+/// # Errors
+/// When the system refuses.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(bytes).map_err(FileError::io("write", path))?;
+    file.temporary.as_file().sync_all().map_err(FileError::io("flush", path))?;
+    match file.temporary.persist_noclobber(path) {
+        Ok(_) => sync_dir(parent_of(path)).map(|()| true),
+        Err(refused) if refused.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(refused) => Err(FileError::io("rename a finished file to", path)(refused.error)),
+    }
+}
+
 /// Reads a whole file of at most `limit_bytes`.
 ///
 /// # Errors
@@ -221,6 +236,15 @@ mod tests {
 
     fn names_in(dir: &Path) -> Vec<String> {
         fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_there_is_not_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        assert!(write_new(&path, b"first").unwrap() && !write_new(&path, b"second").unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -20,9 +20,11 @@ pub const STORAGE: u8 = 7;
 pub const NEGATIVE: u8 = 8;
 /// A machine needed for the work could not be started: QEMU, firmware, memory.
 pub const MACHINE: u8 = 9;
+/// The work was done as far as it could be, and there is no answer: a required test has no result.
+pub const UNJUDGED: u8 = 10;
 
 /// Every code with the sentence that the manual prints for it.
-pub const TABLE: [(u8, &str); 10] = [
+pub const TABLE: [(u8, &str); 11] = [
     (SUCCESS, "the work was done"),
     (FAILURE, "the work failed for a reason that no other code names"),
     (USAGE, "the command line was not understood"),
@@ -33,4 +35,5 @@ pub const TABLE: [(u8, &str); 10] = [
     (STORAGE, "the disk is full, or a file could not be read or written"),
     (NEGATIVE, "the work was done and its answer is no"),
     (MACHINE, "a virtual machine could not be started"),
+    (UNJUDGED, "no answer: a required test could not be carried out, or was not run"),
 ];

@@ -16,6 +16,8 @@ pub(crate) enum Outcome {
     Done,
     /// The work was done and its answer is no.
     Negative,
+    /// The work was done as far as it could be, and there is no answer.
+    Unjudged,
 }
 
 impl From<Outcome> for ExitCode {
@@ -23,6 +25,7 @@ impl From<Outcome> for ExitCode {
         ExitCode::from(match outcome {
             Outcome::Done => exit::SUCCESS,
             Outcome::Negative => exit::NEGATIVE,
+            Outcome::Unjudged => exit::UNJUDGED,
         })
     }
 }

@@ -28,6 +28,7 @@ fn advice(cause: &(dyn Error + 'static)) -> Option<Advice> {
         cause,
         crate::compose::Unready,
         crate::named::UnknownRelease,
+        crate::test::NoTest,
         sm_compose::archive::ArchiveError,
         sm_compose::build::BuildError,
         sm_compose::image::ComposeError,
@@ -45,6 +46,8 @@ fn advice(cause: &(dyn Error + 'static)) -> Option<Advice> {
         sm_store::Error,
         sm_trust::Error,
         sm_vmtest::VmError,
+        sm_vmtest::suite::lists::ListError,
+        sm_vmtest::suite::report::ReportError,
     );
     None
 }

@@ -11,6 +11,7 @@ mod named;
 mod payload;
 mod progress;
 mod serve;
+mod test;
 mod vm;
 mod workshop;
 
@@ -48,6 +49,8 @@ enum Verb {
     Compose(compose::Args),
     /// Tell what differs between two releases.
     Diff(diff::Args),
+    /// Tell whether a release is good: run the test suite at it.
+    Test(Box<test::Args>),
     /// Make signing keys; build, show and verify update payloads.
     Payload(payload::Args),
     /// Serve updates and the release directory to hosts.
@@ -79,6 +82,7 @@ fn run(verb: &Verb, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         Verb::Lock(args) => lock::run(args, ctx),
         Verb::Compose(args) => compose::run(args, ctx),
         Verb::Diff(args) => diff::run(args, ctx),
+        Verb::Test(args) => test::run(args, ctx),
         Verb::Payload(args) => payload::run(args, ctx),
         Verb::Serve(args) => serve::run(args, ctx),
         Verb::Vm(args) => vm::run(args, ctx),

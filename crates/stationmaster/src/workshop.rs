@@ -15,6 +15,7 @@ use sm_host::{
     fetch::{HttpFetch, Timeouts},
     process::SystemRunner,
     qemu::Programs,
+    tools::ToolsTree,
 };
 
 use crate::{compose::host_arch, context::Context};
@@ -41,20 +42,22 @@ pub(crate) fn with_world<T>(
 
 /// QEMU and its firmware from the tools tree of a recipe, unpacked if need be.
 pub(crate) fn qemu(recipe: &Path, mirrors: &[String], ctx: &Context<'_>) -> anyhow::Result<Programs> {
+    Ok(Programs::new(tools(recipe, mirrors, ctx)?, host_arch()?))
+}
+
+/// The tools tree of a recipe, unpacked if need be.
+pub(crate) fn tools(recipe: &Path, mirrors: &[String], ctx: &Context<'_>) -> anyhow::Result<ToolsTree> {
     let loaded = recipe::load(recipe, &[])?;
     let keyring = Keyring::parse(&loaded.keyring).context("cannot use the recipe's keyring")?;
     with_world(mirrors, ctx, |world| {
         let path: PathBuf = Places::default_tools_lock(recipe, world.host);
         let lock = world.archive.lock(&path, &loaded.tools_for(world.host), &keyring, world.now)?;
-        let tree = match tools::find(world.cache, &lock) {
-            Some(tree) => tree,
-            None => {
-                let files = world.archive.fetch_all(&lock)?;
-                let pairs = lock.packages.iter().cloned().zip(files);
-                let packages: Vec<_> = pairs.map(|(package, path)| PackageFile { package, path }).collect();
-                tools::provide(world.cache, &lock, &packages, world.progress)?
-            }
-        };
-        Ok(Programs::new(tree, world.host))
+        if let Some(tree) = tools::find(world.cache, &lock) {
+            return Ok(tree);
+        }
+        let files = world.archive.fetch_all(&lock)?;
+        let pairs = lock.packages.iter().cloned().zip(files);
+        let packages: Vec<_> = pairs.map(|(package, path)| PackageFile { package, path }).collect();
+        Ok(tools::provide(world.cache, &lock, &packages, world.progress)?)
     })
 }

@@ -14,6 +14,7 @@ use super::{
     lists::{Lists, matches},
     offline::{
         accounts::users_shells,
+        artifacts::artifacts,
         forbidden::{banned_files, no_package_manager},
         identity::os_release,
         kernel::kernel_config,
@@ -133,6 +134,7 @@ const NO_BOOT: &str = "the suite boots no machine of its own yet";
 
 /// Every test, in the order of running: what fails fastest comes first.
 pub static ALL: &[Test] = &[
+    look("image.artifacts", NeverWaive, "every artifact is the one that the manifest names", artifacts),
     look(
         "image.layout",
         NeverWaive,
@@ -272,11 +274,13 @@ pub fn choose<'a>(classes: &'a [Class], only: Option<&'a str>) -> impl Iterator<
 }
 
 /// The sources of the tests: they decide what a pass means.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 16] = [
+    include_str!("artifacts.rs"),
     include_str!("catalog.rs"),
     include_str!("elf.rs"),
     include_str!("gather.rs"),
     include_str!("offline/accounts.rs"),
+    include_str!("offline/artifacts.rs"),
     include_str!("offline/forbidden.rs"),
     include_str!("offline/identity.rs"),
     include_str!("offline/kernel.rs"),

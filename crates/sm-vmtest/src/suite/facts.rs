@@ -19,6 +19,8 @@ pub struct Facts {
     pub manifest: Manifest,
     /// The reviewed lists.
     pub lists: Lists,
+    /// Every artifact that the manifest names, and what is wrong with it, if anything.
+    pub artifacts: Fact<BTreeMap<String, Result<(), String>>>,
     /// The files of /usr, read from the image's own bytes.
     pub usr: Fact<Usr>,
     /// The disk image.

@@ -23,6 +23,7 @@ use sm_image::{
 use sm_model::{Manifest, Sha256};
 
 use super::{
+    artifacts,
     facts::{Bill, Disk, Fact, Facts, Kernel, Listed},
     finding::Stop,
     lists::Lists,
@@ -39,10 +40,12 @@ const FULL_DISK_BYTES: u64 = 64 << 20;
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// What is known about a release without looking into its images.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Described {
     /// Its manifest.
     pub manifest: Manifest,
+    /// The folder of its artifacts.
+    pub directory: PathBuf,
     /// The /usr image, compressed.
     pub usr_image: Fact<PathBuf>,
     /// The disk image, compressed.
@@ -81,8 +84,10 @@ pub fn gather(
         || contained("the disk image", || disk(&disk_image?, unpacked.clone()?, &manifest, scratch)),
     );
     let kernel = contained("the kernel image", || kernel(&kernel_image?));
+    let artifacts = contained("the artifacts", || artifacts::checked(&described.directory, &manifest));
     Facts {
         lists,
+        artifacts,
         usr,
         disk,
         kernel,
@@ -102,7 +107,7 @@ fn contained<T>(what: &str, look: impl FnOnce() -> Fact<T>) -> Fact<T> {
     })
 }
 
-fn trouble(what: &'static str, path: &Path) -> impl Fn(io::Error) -> Stop {
+pub(super) fn trouble(what: &'static str, path: &Path) -> impl Fn(io::Error) -> Stop {
     let message = format!("cannot {what} `{}`", path.display());
     move |error| Stop::Trouble { class: "host-disk", message: format!("{message}: {error}") }
 }
@@ -398,6 +403,7 @@ mod tests {
         let facts = sample::facts();
         Described {
             manifest: facts.manifest,
+            directory: file.with_file_name("nowhere"),
             usr_image: Ok(file.to_owned()),
             disk_image: Ok(file.to_owned()),
             kernel_image: Ok(file.to_owned()),

@@ -11,11 +11,13 @@
 //! | [`usr`] | the files of /usr as a running host sees them |
 //! | [`lists`] | reviewed lists beside the operating system's recipe |
 //! | [`gather`](mod@gather) | facts from the artifacts of a release |
+//! | [`artifacts`] | whether a release's files are those its manifest names |
 //! | [`offline`] | the tests that need no machine |
 //! | [`run`](mod@run) | attempts: every test on its own, whatever the others do |
 //! | [`report`] | the report with its logs, kept by digest |
 //! | [`matrix`], [`tap`], [`junit`] | a report for people and for other programs |
 
+pub mod artifacts;
 pub mod catalog;
 mod elf;
 pub mod facts;

@@ -1,7 +1,9 @@
-//! The report in its folder: `SUBJECT-SUITE.json`, and logs by their digest. A re-run adds attempts and removes none.
+//! Reports in their folder: `SUITE-NNNN.json`, and logs by their digest. A report is never edited: the next one holds all
+//! attempts of the one before it, and more.
 
 use std::{
     collections::BTreeMap,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -68,45 +70,88 @@ impl ReportError {
     }
 }
 
-/// Adds attempts to the report of their subject in `folder`, with their logs; gives the whole report and its place.
+/// Adds attempts to those that `folder` holds of their subject, with their logs; gives the whole report and its place.
 ///
 /// # Errors
-/// When something cannot be read or written, or an earlier report is damaged: nothing is overwritten then.
+/// When something cannot be read or written, or the newest report is damaged: nothing is written over then.
 pub fn add(
     folder: &Path,
     subject: &Subject,
     tried: Vec<Tried>,
 ) -> Result<(TestReport, PathBuf), ReportError> {
-    let name = format!("{:.12}-{:.12}.json", subject.manifest_sha256.to_string(), subject.suite.to_string());
-    let path = folder.join(name);
-    let mut report = earlier(&path, subject)?;
     let logs = folder.join("logs");
     files::create_dir_all(&logs)?;
+    let mut attempts = Vec::with_capacity(tried.len());
     for Tried { mut attempt, log } in tried {
-        attempt.number = next_number(&report.attempts, &attempt);
         attempt.logs.push(keep(&logs, &attempt.test, &log)?);
-        report.attempts.push(attempt);
+        attempts.push(attempt);
     }
-    let malformed = |source| ReportError::Malformed { path: path.clone(), source: Some(source) };
-    let text = serde_json::to_string_pretty(&report).map_err(malformed)?;
-    files::write_atomic(&path, format!("{text}\n").as_bytes())?;
-    Ok((report, path))
+    loop {
+        let (number, mut report) = newest(folder, subject)?.unwrap_or_else(|| (0, empty(subject)));
+        for attempt in &attempts {
+            let number = next_number(&report.attempts, attempt);
+            report.attempts.push(Attempt { number, ..attempt.clone() });
+        }
+        let path = folder.join(name(&subject.suite, number + 1));
+        // Another run may have taken the number meanwhile: its attempts belong before ours then.
+        if write_new(&path, &report)? {
+            return Ok((report, path));
+        }
+    }
 }
 
-/// The report so far; an empty one where there is none.
-fn earlier(path: &Path, subject: &Subject) -> Result<TestReport, ReportError> {
-    let bytes = match files::read_limited(path, MAX_REPORT_BYTES) {
-        Ok(bytes) => bytes,
-        Err(error) if error.is_not_found() => return Ok(empty(subject)),
-        Err(error) => return Err(error.into()),
-    };
+/// The report with all attempts so far by the subject's suite, and its place, if there is any.
+///
+/// # Errors
+/// When it cannot be read, or is none of this subject.
+pub fn latest(folder: &Path, subject: &Subject) -> Result<Option<(TestReport, PathBuf)>, ReportError> {
+    let placed = |(number, report)| (report, folder.join(name(&subject.suite, number)));
+    Ok(newest(folder, subject)?.map(placed))
+}
+
+/// Reads a report.
+///
+/// # Errors
+/// When it cannot be read, or is no report of today's format.
+pub fn read(path: &Path) -> Result<TestReport, ReportError> {
     let malformed = |source| ReportError::Malformed { path: path.to_owned(), source };
+    let bytes = files::read_limited(path, MAX_REPORT_BYTES)?;
     let report: TestReport = serde_json::from_slice(&bytes).map_err(|error| malformed(Some(error)))?;
-    let is_same = report.subject == subject.manifest_sha256 && report.suite == subject.suite;
-    if report.format != TestReport::FORMAT || !is_same {
-        return Err(malformed(None));
+    if report.format == TestReport::FORMAT { Ok(report) } else { Err(malformed(None)) }
+}
+
+fn name(suite: &Sha256, number: u32) -> String {
+    format!("{:.12}-{number:04}.json", suite.to_string())
+}
+
+fn newest(folder: &Path, subject: &Subject) -> Result<Option<(u32, TestReport)>, ReportError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(FileError::io("list", folder)(error).into()),
+    };
+    let mut newest = 0;
+    for entry in entries {
+        let entry = entry.map_err(FileError::io("list", folder))?.file_name();
+        let number =
+            entry.to_str().and_then(|text| text.rsplit_once('-')?.1.strip_suffix(".json")?.parse().ok());
+        let own = number.filter(|number| entry.to_str() == Some(&name(&subject.suite, *number)));
+        newest = newest.max(own.unwrap_or(0));
     }
-    Ok(report)
+    if newest == 0 {
+        return Ok(None);
+    }
+    let path = folder.join(name(&subject.suite, newest));
+    let report = read(&path)?;
+    let is_same = report.subject == subject.manifest_sha256 && report.suite == subject.suite;
+    if is_same { Ok(Some((newest, report))) } else { Err(ReportError::Malformed { path, source: None }) }
+}
+
+/// Writes a report where none is; tells whether there was none.
+fn write_new(path: &Path, report: &TestReport) -> Result<bool, ReportError> {
+    let malformed = |source| ReportError::Malformed { path: path.to_owned(), source: Some(source) };
+    let text = serde_json::to_string_pretty(report).map_err(malformed)?;
+    Ok(files::write_new(path, format!("{text}\n").as_bytes())?)
 }
 
 fn empty(subject: &Subject) -> TestReport {
@@ -178,6 +223,26 @@ mod tests {
         assert_eq!(tallies(&report)[&"image.layout".parse().unwrap()].verdict(), Verdict::Flaky);
         let stored: TestReport = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         assert_eq!(stored, report);
+    }
+
+    #[test]
+    fn no_report_is_ever_edited() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, path) = add(folder.path(), &subject(), layout(&sample::facts())).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let (second, next) = add(folder.path(), &subject(), layout(&sample::facts())).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        assert!(next > path && second.attempts.starts_with(&first.attempts));
+        assert_eq!(latest(folder.path(), &subject()).unwrap(), Some((second, next)));
+    }
+
+    #[test]
+    fn runs_at_the_same_time_lose_no_attempt() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = || add(folder.path(), &subject(), layout(&sample::facts())).unwrap();
+        std::thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(run))));
+        let numbers = |report: TestReport| report.attempts.iter().map(|one| one.number).collect::<Vec<_>>();
+        assert_eq!(numbers(latest(folder.path(), &subject()).unwrap().unwrap().0), [1, 2, 3, 4, 5, 6, 7, 8]);
     }
 
     #[test]

@@ -244,6 +244,7 @@ pub(super) fn facts() -> Facts {
     let files = entries.iter().filter(|(_, inode)| inode.kind == Kind::File);
     Facts {
         lists: lists(),
+        artifacts: Ok(manifest.artifacts.iter().map(|one| (one.name.to_string(), Ok(()))).collect()),
         disk: Ok(disk()),
         kernel: Ok(Kernel {
             uname: manifest.kernel.clone(),
@@ -268,6 +269,7 @@ pub(super) fn facts() -> Facts {
 pub(super) fn nothing() -> Facts {
     let gone = || Stop::Trouble { class: "host-disk", message: "the disk is gone".to_owned() };
     Facts {
+        artifacts: Err(gone()),
         usr: Err(gone()),
         disk: Err(gone()),
         kernel: Err(gone()),

@@ -1,6 +1,7 @@
 //! The tests that need no machine: they look into the artifacts of a release, and end within seconds.
 
 pub mod accounts;
+pub mod artifacts;
 pub mod forbidden;
 pub mod identity;
 pub mod kernel;
