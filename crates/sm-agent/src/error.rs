@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use sm_host::files::FileError;
-use sm_model::exit;
+use sm_model::{Version, exit};
 use sm_rollout::agent::InvalidConfig;
 
 /// Why the agent cannot work.
@@ -47,6 +47,14 @@ pub enum Error {
     /// A program could not be run.
     #[error(transparent)]
     Process(#[from] sm_host::process::ProcessError),
+    /// A person wants the previous version back, and there is none.
+    #[error("cannot go back from {running}: {reason}")]
+    NoPrevious {
+        /// The version that runs.
+        running: Version,
+        /// What is missing.
+        reason: String,
+    },
     /// Another agent works on this host.
     #[error("another stationmaster-agent is at work on this host")]
     Busy,
@@ -76,6 +84,9 @@ impl Error {
             Error::Busy => {
                 Some("`stationmaster-agent status` shows what it does; try again when it is done".to_owned())
             }
+            Error::NoPrevious { .. } => {
+                Some("`stationmaster-agent status` shows which kernel images this host has".to_owned())
+            }
             Error::System { .. } | Error::Process(_) => None,
         }
     }
@@ -88,6 +99,7 @@ impl Error {
             Error::Table(error) => error.exit_code(),
             Error::Image { .. } => exit::INVALID_INPUT,
             Error::Slots { .. } | Error::System { .. } => exit::STORAGE,
+            Error::NoPrevious { .. } => exit::NEGATIVE,
             Error::Process(_) | Error::Busy => exit::FAILURE,
         }
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use sm_host::files::{self, AtomicFile};
-use sm_image::boot_entry::BootEntry as Entry;
+use sm_image::{boot_entry::BootEntry as Entry, uki::Image, verity::RootHash};
 use sm_model::Version;
 use sm_rollout::agent::{BootEntry, Tries};
 
@@ -94,6 +94,36 @@ impl KernelImages {
         }
         self.remove_where(|entry| entry.version() != running)?;
         Ok(Retired { _private: () })
+    }
+
+    /// The newest good kernel image of another version than `running`, with the root hash that it starts.
+    ///
+    /// # Errors
+    /// When one cannot be read, or starts no /usr of ours.
+    pub fn previous(&self, running: Version) -> Result<Option<(Version, RootHash)>, Error> {
+        let found =
+            self.list()?.into_iter().find(|entry| entry.version() != running && entry.tries().is_none());
+        let Some(entry) = found else { return Ok(None) };
+        let path = self.dir.join(entry.to_string());
+        let reading = || Error::system(format!("read the kernel image `{}`", path.display()));
+        let mut file = File::open(&path).map_err(reading())?;
+        let root = Image::read(&mut file).and_then(|image| image.usrhash());
+        Ok(Some((entry.version(), root.map_err(|error| reading()(io::Error::other(error)))?)))
+    }
+
+    /// Gives the kernel images of one version up, durably: the boot loader takes any other one first.
+    ///
+    /// # Errors
+    /// When one cannot be renamed.
+    pub fn give_up(&self, version: Version) -> Result<(), Error> {
+        for entry in self.list()?.iter().filter(|entry| entry.version() == version && !entry.is_spent()) {
+            self.fuse.burn("give a kernel image up")?;
+            let [from, to] = [entry, &entry.given_up()].map(|entry| self.dir.join(entry.to_string()));
+            let renaming = Error::system(format!("rename `{}`", from.display()));
+            std::fs::rename(&from, to).map_err(renaming)?;
+        }
+        self.fuse.burn("flush the EFI system partition")?;
+        Ok(files::sync_dir(&self.dir)?)
     }
 
     fn remove_where(&self, is_meant: impl Fn(&Entry) -> bool) -> Result<(), Error> {

@@ -166,7 +166,7 @@ fn invalid(what: String) -> Error {
     }
 }
 
-/// Waits until every unit is active, one has failed, or the deadline is over; returns what is wrong.
+/// Waits until every unit is active, one cannot become it, or the deadline is over; returns what is wrong.
 ///
 /// # Errors
 /// When the service manager cannot be asked.
@@ -187,7 +187,7 @@ pub fn check_units(
         if bad.is_empty() {
             return Ok(Vec::new());
         }
-        if over || bad.iter().any(|unit| unit.active == "failed") {
+        if over || bad.iter().any(|unit| unit.is_hopeless()) {
             return Ok(bad.into_iter().map(|unit| unit.problem(runner)).collect());
         }
         clock.sleep(INTERVAL);
@@ -205,6 +205,11 @@ struct UnitState {
 }
 
 impl UnitState {
+    /// Whether waiting longer is in vain: it has failed, or there is nothing that could be started.
+    fn is_hopeless(&self) -> bool {
+        self.active == "failed" || self.load != "loaded"
+    }
+
     fn problem(&self, runner: &dyn Runner) -> Problem {
         let words = match self.load.as_str() {
             "loaded" => format!("is {} ({}), result {}", self.active, self.sub, self.result),
@@ -352,10 +357,10 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_that_does_not_exist_is_a_problem() {
+    fn a_unit_that_does_not_exist_is_a_problem_at_once() {
         let absent = "Id=a.service\nLoadState=not-found\nActiveState=inactive\nSubState=dead\n";
-        let (problems, _) = check(&["a.service"], &manager(vec![absent.to_owned()]));
-        assert_eq!(problems[0].words, "is not-found");
+        let (problems, waited) = check(&["a.service"], &manager(vec![absent.to_owned()]));
+        assert_eq!((problems[0].words.as_str(), waited), ("is not-found", 0));
         let (problems, _) = check(&["a.service", "b.service"], &manager(vec![show("active", "running")]));
         assert!(problems[0].words.contains("unknown to the service manager"), "{problems:?}");
     }

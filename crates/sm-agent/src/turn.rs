@@ -7,7 +7,8 @@ use sm_host::{
     process::{Invocation, Runner},
     progress::Progress,
 };
-use sm_model::Timestamp;
+use sm_image::slots::Content;
+use sm_model::{Timestamp, Version};
 use sm_rollout::{
     agent::{
         Action, Ask, CheckFailure, Config, DownloadFailure, Facts, InstallFailure, Outcome, Phase, State,
@@ -195,6 +196,32 @@ impl<'a> Agent<'a> {
         self.change(lock, |state, now| state.apply(Outcome::RebootAsked, &facts, now, 0))?;
         self.world.runner.run(&Invocation::new("/usr/bin/systemctl").args(["--no-block", "reboot"]))?;
         Ok(())
+    }
+
+    /// Gives the running version up for the previous one, which the next boot starts; returns that.
+    ///
+    /// # Errors
+    /// When there is no previous version any more, or the system refuses.
+    pub fn roll_back(&self, lock: &Lock) -> Result<Version, Error> {
+        let running = self.image.identity.running;
+        let previous = self.previous(running)?;
+        // Remembered first: a cut between the two leaves a host that runs on, and may be told again.
+        self.change(lock, |state, now| state.roll_back(running, previous, now))?;
+        self.kernel_images.give_up(running)?;
+        Ok(previous)
+    }
+
+    /// The version that another slot and another kernel image hold, whole and once marked good.
+    fn previous(&self, running: Version) -> Result<Version, Error> {
+        let nothing = |reason: String| Error::NoPrevious { running, reason };
+        let (version, root) = self
+            .kernel_images
+            .previous(running)?
+            .ok_or_else(|| nothing("no other version that was marked good has a kernel image".to_owned()))?;
+        match self.slots()?.passive().content() {
+            Content::Image(found) if found == root => Ok(version),
+            _ => Err(nothing(format!("the other slot does not hold {version} any more"))),
+        }
     }
 
     fn load(&self, _lock: &Lock) -> Result<State, Error> {

@@ -78,6 +78,12 @@ impl BootEntry {
         BootEntry { tries: None, ..self.clone() }
     }
 
+    /// The same image given up: the boot loader takes it only when nothing else is left.
+    pub fn given_up(&self) -> BootEntry {
+        let done = self.tries.map_or(0, |tries| tries.done.saturating_add(tries.left)).max(1);
+        BootEntry { tries: Some(Tries { left: 0, done }), ..self.clone() }
+    }
+
     /// The name as a path component.
     pub fn file_name(&self) -> FileName {
         self.to_string().parse().expect("an OS id, a version and counters are all safe in a file name")
@@ -192,6 +198,18 @@ mod tests {
                 "boxcar_4914.0.0+0-3.efi",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_given_up_is_spent_whatever_its_counter_was() {
+        for (name, given_up) in [
+            ("boxcar_4900.0.1.efi", "boxcar_4900.0.1+0-1.efi"),
+            ("boxcar_4900.0.1+2-1.efi", "boxcar_4900.0.1+0-3.efi"),
+            ("boxcar_4900.0.1+0-3.efi", "boxcar_4900.0.1+0-3.efi"),
+        ] {
+            assert_eq!(entry(name).given_up().to_string(), given_up);
+            assert!(entry(given_up).is_spent());
+        }
     }
 
     #[test]

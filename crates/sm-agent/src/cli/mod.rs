@@ -4,6 +4,7 @@ mod check;
 mod console;
 mod health;
 mod reset;
+mod rollback;
 mod run;
 mod status;
 mod update;
@@ -51,6 +52,7 @@ Examples:
   stationmaster-agent why              what happens next, and why not now
   stationmaster-agent check            ask the server now
   stationmaster-agent update           ask, download and install now
+  stationmaster-agent rollback         start the previous version at the reboot
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 wrong configuration, 4 verification
 failed, 5 network or server, 7 disk, 8 the answer is no (not healthy, offer
@@ -70,6 +72,8 @@ enum Command {
     Update,
     /// Decide whether this boot is healthy; on failure leave a note and exit with 8
     Health(health::Args),
+    /// Go back to the previous version with the next reboot
+    Rollback(rollback::Args),
     /// Forget what was rejected and failed, so that it is tried again
     Reset(reset::Args),
 }
@@ -118,6 +122,7 @@ fn run(arguments: &Arguments) -> Result<u8, Error> {
         Command::Check => check::run(&context),
         Command::Update => update::run(&context),
         Command::Health(args) => health::run(&context, args),
+        Command::Rollback(args) => rollback::run(&context, args),
         Command::Reset(args) => reset::run(&context, args),
     }
 }

@@ -167,6 +167,11 @@ impl Host {
         self.run_version(&OLD_RELEASE, [2, 3]);
     }
 
+    /// The version before the old one runs again.
+    pub(crate) fn boot_older(&self) {
+        self.run_version(&OLDER_RELEASE, [4, 5]);
+    }
+
     fn rename_new_kernel(&self, name: &str) {
         let current = self.entries().into_iter().find(|entry| entry.version().to_string() == NEW).unwrap();
         let dir = self.path("efi/EFI/Linux");

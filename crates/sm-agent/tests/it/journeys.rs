@@ -189,3 +189,37 @@ fn a_lost_document_is_begun_afresh_and_the_update_goes_on() {
     assert_eq!(host.state().phase, Phase::Idle);
     assert!(host.path("var/lib/boxcar/update/state.json.unreadable").exists());
 }
+
+#[test]
+fn a_person_goes_back_to_the_previous_version_and_stays_there() {
+    let host = Host::new();
+    let agent = host.agent();
+    let lock = agent.store().lock().unwrap();
+    assert_eq!(agent.roll_back(&lock).unwrap(), OLDER_RELEASE.version);
+    drop(lock);
+    let names: Vec<_> = host.entries().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["boxcar_4893.0.0.efi", "boxcar_4900.0.0+0-1.efi"]);
+    assert_eq!(host.boots(), OLDER_RELEASE.version);
+    host.boot_older();
+    host.offer(&OLD_RELEASE, &OLD_RELEASE.payload);
+    host.settle();
+    assert_eq!(host.told(), [(3, 0, Some(44))]);
+    let reason = host.state().contact.declined.unwrap().1;
+    assert!(reason.contains("a person went back to 4893.0.0"), "{reason}");
+    assert_eq!(host.boots(), OLDER_RELEASE.version);
+}
+
+#[test]
+fn there_is_no_way_back_once_the_other_slot_is_taken() {
+    let host = armed();
+    let agent = host.agent();
+    let lock = agent.store().lock().unwrap();
+    let refused = agent.roll_back(&lock).unwrap_err();
+    assert_eq!(refused.exit_code(), sm_model::exit::NEGATIVE);
+    assert!(refused.to_string().starts_with("cannot go back from 4900.0.0"), "{refused}");
+    assert_eq!(host.boots().to_string(), NEW, "what is armed stays armed");
+    // A kernel image alone is not enough: its slot holds something else by now.
+    std::fs::write(host.path("efi/EFI/Linux/boxcar_4893.0.0.efi"), &OLDER_RELEASE.kernel).unwrap();
+    let refused = agent.roll_back(&lock).unwrap_err().to_string();
+    assert!(refused.ends_with("the other slot does not hold 4893.0.0 any more"), "{refused}");
+}

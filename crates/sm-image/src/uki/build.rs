@@ -37,9 +37,9 @@ pub struct Parts<'a> {
 }
 
 /// A section with its bytes.
-struct Planned<'a> {
-    header: SectionHeader,
-    content: Cow<'a, [u8]>,
+pub(super) struct Planned<'a> {
+    pub(super) header: SectionHeader,
+    pub(super) content: Cow<'a, [u8]>,
 }
 
 /// Builds the image of `parts`, writes it to `out`, and returns its size in bytes.
@@ -47,7 +47,8 @@ struct Planned<'a> {
 /// # Errors
 /// When stub or kernel are unusable or for different machines, a text is unusable, or `out` fails.
 pub fn build<W: Write>(parts: &Parts<'_>, out: &mut W) -> Result<u64, Error> {
-    check_texts(parts)?;
+    check_texts(parts.cmdline, parts.os_release)?;
+    check_text(".uname", parts.uname, LineBreaks::Refused)?;
     let stub = headers_of("stub", parts.stub)?;
     let kernel = headers_of("kernel", parts.linux)?;
     check_stub(&stub, &kernel)?;
@@ -71,19 +72,16 @@ pub fn build<W: Write>(parts: &Parts<'_>, out: &mut W) -> Result<u64, Error> {
     write_image(&stub, plan, out)
 }
 
-fn check_texts(parts: &Parts<'_>) -> Result<(), Error> {
-    let checks = [
-        (".cmdline", parts.cmdline, LineBreaks::Refused),
-        (".uname", parts.uname, LineBreaks::Refused),
-        (".osrel", parts.os_release, LineBreaks::Allowed),
-    ];
-    match checks.into_iter().find(|(_, text, line_breaks)| !is_text(text, *line_breaks)) {
-        Some((section, ..)) => Err(Error::Text { section, max: MAX_TEXT_BYTES }),
-        None => Ok(()),
-    }
+pub(super) fn check_texts(cmdline: &str, os_release: &str) -> Result<(), Error> {
+    check_text(".cmdline", cmdline, LineBreaks::Refused)?;
+    check_text(".osrel", os_release, LineBreaks::Allowed)
 }
 
-fn headers_of(what: &'static str, file: &[u8]) -> Result<Headers, Error> {
+fn check_text(section: &'static str, text: &str, line_breaks: LineBreaks) -> Result<(), Error> {
+    if is_text(text, line_breaks) { Ok(()) } else { Err(Error::Text { section, max: MAX_TEXT_BYTES }) }
+}
+
+pub(super) fn headers_of(what: &'static str, file: &[u8]) -> Result<Headers, Error> {
     let headers =
         Headers::read(&mut Cursor::new(file)).map_err(|source| Error::Io { action: "read", source })?;
     headers.map_err(|source| Error::Malformed { what, source })
@@ -102,7 +100,7 @@ fn check_stub(stub: &Headers, kernel: &Headers) -> Result<(), Error> {
     Ok(())
 }
 
-fn raw<'a>(section: &SectionHeader, file: &'a [u8]) -> &'a [u8] {
+pub(super) fn raw<'a>(section: &SectionHeader, file: &'a [u8]) -> &'a [u8] {
     let start = section.raw_offset as usize;
     &file[start..start + section.raw_bytes as usize]
 }
@@ -150,7 +148,11 @@ fn append<'a>(
 }
 
 /// Gives every section its place in the file, then writes headers and sections.
-fn write_image<W: Write>(stub: &Headers, mut plan: Vec<Planned<'_>>, out: &mut W) -> Result<u64, Error> {
+pub(super) fn write_image<W: Write>(
+    stub: &Headers,
+    mut plan: Vec<Planned<'_>>,
+    out: &mut W,
+) -> Result<u64, Error> {
     let file_alignment = stub.file_alignment();
     let headers_bytes = headers_bytes(stub, &plan)?;
     let mut offset = u64::from(headers_bytes);

@@ -1,11 +1,13 @@
 //! Unified kernel images: systemd's boot stub, a kernel, an initial RAM disk and a command line in one PE file.
 //!
 //! [`build`](fn@build) appends sections to the stub (UAPI.5, Unified Kernel Image; systemd-stub(7); PE format: Microsoft's
-//! "PE Format" specification); [`Image::read`] finds them again in a file that may be hostile. Nothing is signed here.
+//! "PE Format" specification); [`Image::read`] finds them again in a file that may be hostile; [`reword`](fn@reword) exchanges
+//! the texts of an image. Nothing is signed here.
 
 mod build;
 mod image;
 mod pe;
+mod reword;
 mod sbat;
 
 use std::io;
@@ -15,6 +17,7 @@ use sm_model::{Arch, exit};
 pub use build::{Parts, build};
 pub use image::{Image, Section};
 pub use pe::Malformed;
+pub use reword::reword;
 
 /// Why an image could not be built or read.
 #[derive(Debug, thiserror::Error)]

@@ -135,7 +135,39 @@ fn the_checksum_is_right_for_odd_sections_too() {
     assert_eq!(whole.finish(), stored);
 }
 
+#[test]
+fn other_texts_change_nothing_else() {
+    let old = image();
+    let same = reword(&old, &cmdline(), "ID=boxcar\nIMAGE_VERSION=\"4900.0.1\"\n").unwrap();
+    assert_eq!(crc32(&same), crc32(&old));
+    let longer = format!("{} {}", cmdline(), "x".repeat(600));
+    let new = reword(&old, &longer, "ID=boxcar\nIMAGE_VERSION=4900.0.2\n").unwrap();
+    let image = read(&new).unwrap();
+    assert_eq!((image.cmdline(), image.os_release("IMAGE_VERSION")), (&*longer, Some("4900.0.2")));
+    for name in [".text", ".sbat", ".uname", ".initrd", ".linux"] {
+        assert_eq!(content(&new, &image, name), content(&old, &read(&old).unwrap(), name), "{name}");
+    }
+}
+
+#[test]
+fn texts_without_room_and_signed_images_are_refused() {
+    let refused = reword(&image(), &"x".repeat(4097), "ID=boxcar").unwrap_err();
+    assert!(matches!(refused, Error::NoRoom("a longer text")), "{refused}");
+    let mut signed = image();
+    put(&mut signed, 88 + 144, 1u64.to_le_bytes());
+    assert!(matches!(reword(&signed, "rw", "ID=boxcar"), Err(Error::UnsuitableStub(_))));
+    assert!(matches!(reword(&stub(), "rw", "ID=boxcar"), Err(Error::NoSection(".cmdline"))));
+    assert!(matches!(reword(&image(), "", "ID=boxcar"), Err(Error::Text { section: ".cmdline", .. })));
+}
+
 proptest! {
+    #[test]
+    fn rewording_survives_any_bytes(at in 0..600usize, noise: [u8; 6]) {
+        let mut file = image();
+        file[at..at + noise.len()].copy_from_slice(&noise);
+        let _ = reword(&file, "rw", "ID=boxcar");
+    }
+
     #[test]
     fn checksums_do_not_depend_on_where_parts_end(bytes: Vec<u8>, cut: proptest::sample::Index) {
         let cut = if bytes.is_empty() { 0 } else { cut.index(bytes.len()) };

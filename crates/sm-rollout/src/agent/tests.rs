@@ -449,3 +449,28 @@ proptest! {
         prop_assert!(host.state.contact.outbox.len() <= State::MAX_KEPT);
     }
 }
+
+#[test]
+fn what_a_person_goes_back_from_is_told_and_not_taken_again() {
+    let mut host = Host::new();
+    host.arm();
+    host.boot(NEW, Tries::Good);
+    host.deliver();
+    assert_eq!(host.state.phase, Phase::Idle);
+    let (new, old): (Version, Version) = (NEW.parse().unwrap(), OLD.parse().unwrap());
+    host.state.roll_back(new, old, host.now);
+    assert_eq!(host.told(), [(3, 0, Some(44))]);
+
+    host.boot(OLD, Tries::Spent);
+    assert_eq!(host.turn(), Action::RemoveEntry(new));
+    host.facts.entries.retain(|entry| entry.version == old);
+    host.deliver();
+    host.check(Some(offer(NEW, 1)));
+    assert_eq!(host.state.phase, Phase::Idle);
+    let (version, reason) = host.state.contact.declined.clone().unwrap();
+    assert_eq!(version, new);
+    assert!(reason.contains("a person went back to 4900.0.0"), "{reason}");
+    host.state.reset(None);
+    host.check(Some(offer(NEW, 1)));
+    assert_eq!(host.state.phase.name(), "downloading");
+}
