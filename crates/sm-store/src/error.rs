@@ -73,6 +73,12 @@ pub enum Error {
     /// The log was changed behind our back.
     #[error("the event log is not as it was written")]
     Broken(#[from] BrokenChain),
+    /// An event's document names another place in the log than it has.
+    #[error("event {seq} names another number or time than it has in the log")]
+    OtherPlace {
+        /// Its number.
+        seq: u64,
+    },
     /// A number that is no instant.
     #[error("an entry is dated {secs} seconds of Unix time: expected a year from -9999 to 9999")]
     NoInstant {
@@ -132,12 +138,14 @@ impl Error {
             Error::ClockWentBack { .. } => {
                 Some("set this machine's clock, then run the same command again".into())
             }
-            Error::Broken(_) | Error::NoInstant { .. } | Error::NoBlob { .. } | Error::BlobChanged { .. } => {
-                Some(
-                    "`stationmaster store verify` lists all that is wrong; then import the last good export"
-                        .into(),
-                )
-            }
+            Error::Broken(_)
+            | Error::OtherPlace { .. }
+            | Error::NoInstant { .. }
+            | Error::NoBlob { .. }
+            | Error::BlobChanged { .. } => Some(
+                "`stationmaster store verify` lists all that is wrong; then import the last good export"
+                    .into(),
+            ),
             Error::LockTaken { .. } => Some("wait until it is done, then run the same command again".into()),
             Error::File(error) => error.hint(),
             Error::Statement { .. } | Error::EntryTooLong { .. } | Error::BlobTooLong { .. } => None,
@@ -153,7 +161,10 @@ impl Error {
             | Error::HeadMoved { .. }
             | Error::ClockWentBack { .. }
             | Error::LockTaken { .. } => exit::FAILURE,
-            Error::Broken(_) | Error::NoInstant { .. } | Error::BlobChanged { .. } => exit::VERIFICATION,
+            Error::Broken(_)
+            | Error::OtherPlace { .. }
+            | Error::NoInstant { .. }
+            | Error::BlobChanged { .. } => exit::VERIFICATION,
             Error::Open { .. }
             | Error::Statement { .. }
             | Error::Document { .. }

@@ -8,7 +8,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, named_params, params};
 use serde::{Serialize, de::DeserializeOwned};
-use sm_model::{Sha256, Timestamp};
+use sm_model::{
+    Sha256, Timestamp,
+    release_event::{self, Envelope, EvidenceEvent},
+};
 use sm_trust::chain::{BrokenChain, Follower, Link};
 
 pub use sm_trust::chain::Head;
@@ -16,16 +19,39 @@ pub use sm_trust::chain::Head;
 use crate::{Error, document, sqlite};
 
 /// Longest event in bytes of its JSON: what is longer is a blob, named by digest.
-pub const MAX_BODY_BYTES: usize = 256 * 1024;
+pub const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// Something that is recorded.
 pub trait Event: Serialize + DeserializeOwned {
     /// What it is, in dotted words: `vote.cast`. Stored beside the document, for filters.
-    fn kind(&self) -> &'static str;
+    fn kind(&self) -> String;
+
+    /// The number and time that its document repeats, where it does: both must be those it gets in the log.
+    fn place(&self) -> Option<(u64, Timestamp)> {
+        None
+    }
 
     /// Blobs that its document names by digest. They are put into the store before the event is appended.
     fn blobs(&self) -> Vec<Sha256> {
         Vec::new()
+    }
+}
+
+/// What happens on the way to a release carries its own place, because decisions are computed from it without the store.
+impl Event for Envelope {
+    fn kind(&self) -> String {
+        self.body.kind()
+    }
+
+    fn place(&self) -> Option<(u64, Timestamp)> {
+        Some((self.seq, self.at))
+    }
+
+    fn blobs(&self) -> Vec<Sha256> {
+        match &self.body {
+            release_event::Event::Evidence(EvidenceEvent::NotesAccepted { notes, .. }) => vec![*notes],
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -83,8 +109,9 @@ impl EventLog {
     /// [`Error::HeadMoved`] when the log does not stand at `expected`: somebody else has appended. [`Error::ClockWentBack`] when
     /// `now` is before the last entry. Else when an event is too long or the database fails.
     pub fn append<E: Event>(&mut self, expected: Head, now: Timestamp, events: &[E]) -> Result<Head, Error> {
-        let rows: Vec<(&str, String)> =
-            events.iter().map(|event| Ok((event.kind(), body(event)?))).collect::<Result<_, Error>>()?;
+        let place = |(seq, event): (u64, &E)| Ok((event.kind(), body(event, seq, now)?));
+        let rows: Vec<(String, String)> =
+            (expected.seq.saturating_add(1)..).zip(events).map(place).collect::<Result<_, Error>>()?;
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -164,7 +191,10 @@ impl EventLog {
     }
 }
 
-fn body<E: Event>(event: &E) -> Result<String, Error> {
+fn body<E: Event>(event: &E, seq: u64, now: Timestamp) -> Result<String, Error> {
+    if event.place().is_some_and(|place| place != (seq, now)) {
+        return Err(Error::OtherPlace { seq });
+    }
     let text = document::write("an event", event)?;
     if text.len() > MAX_BODY_BYTES {
         return Err(Error::EntryTooLong { n_bytes: text.len(), max_bytes: MAX_BODY_BYTES });
@@ -262,6 +292,9 @@ impl StoredEvent {
         let event: E = document::read("an event", &self.body)?;
         if event.kind() != self.kind {
             return Err(BrokenChain::BadKind { seq: self.seq, kind: self.kind.clone() }.into());
+        }
+        if event.place().is_some_and(|place| place != (self.seq, self.recorded)) {
+            return Err(Error::OtherPlace { seq: self.seq });
         }
         Ok(Entry { seq: self.seq, recorded: self.recorded, digest: self.digest, event })
     }

@@ -5,7 +5,7 @@ CREATE TABLE event (
     seq      INTEGER PRIMARY KEY CHECK (seq > 0),
     recorded INTEGER NOT NULL,
     kind     TEXT NOT NULL CHECK (length(kind) BETWEEN 1 AND 64),
-    body     TEXT NOT NULL CHECK (length(body) <= 262144),
+    body     TEXT NOT NULL CHECK (length(body) <= 1048576),
     previous BLOB NOT NULL CHECK (length(previous) = 32),
     digest   BLOB NOT NULL UNIQUE CHECK (length(digest) = 32)
 ) STRICT;

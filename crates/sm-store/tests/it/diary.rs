@@ -19,10 +19,10 @@ pub(crate) enum Note {
 }
 
 impl Event for Note {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> String {
         match self {
-            Note::Opened { .. } => "train.opened",
-            Note::Added { .. } => "note.added",
+            Note::Opened { .. } => "train.opened".to_owned(),
+            Note::Added { .. } => "note.added".to_owned(),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The event log: a chain, one writer wins, any past instant can be rebuilt, no change goes unnoticed.
 
-use sm_model::exit;
+use sm_model::{
+    exit,
+    release_event::{self, Envelope, TrainEvent},
+};
 use sm_store::{
     Error, Event, EventLog, Until,
     events::{Head, MAX_BODY_BYTES},
@@ -27,7 +30,8 @@ fn entries_come_back_in_order_with_their_numbers() {
         diary.log.append(head, at(9), &[Note::Opened { train: "2026-11-23".into() }, note("c")]).unwrap();
     let entries = diary.log.entries::<Note>(1, Until::Newest).unwrap();
     let told: Vec<_> = entries.iter().map(|e| (e.seq, e.recorded.unix_secs(), e.event.kind())).collect();
-    assert_eq!(told, [(2, 2, "note.added"), (3, 9, "train.opened"), (4, 9, "note.added")]);
+    let expected = [(2, 2, "note.added"), (3, 9, "train.opened"), (4, 9, "note.added")];
+    assert_eq!(told, expected.map(|(seq, secs, kind)| (seq, secs, kind.to_owned())));
     assert_eq!((new.seq, new.digest), (4, entries[2].digest));
     assert_eq!(diary.log.verify().unwrap(), new);
     assert_eq!(EventLog::open(&diary.path).unwrap().head().unwrap(), new);
@@ -130,8 +134,8 @@ fn events_of_a_newer_version_are_refused_to_readers_but_stay_in_the_chain() {
         event: String,
     }
     impl Event for Future {
-        fn kind(&self) -> &'static str {
-            "future.thing"
+        fn kind(&self) -> String {
+            "future.thing".to_owned()
         }
     }
     let mut diary = Diary::of(&["a"]);
@@ -143,12 +147,33 @@ fn events_of_a_newer_version_are_refused_to_readers_but_stay_in_the_chain() {
 }
 
 #[test]
+fn an_event_that_carries_its_place_must_carry_the_one_it_gets() {
+    let mut diary = Diary::of(&["a"]);
+    let head = diary.log.head().unwrap();
+    let envelope = |seq, secs| Envelope {
+        seq,
+        at: at(secs),
+        by: "alice".parse().unwrap(),
+        body: release_event::Event::Train(TrainEvent::Closed { train: "2026-12-02".parse().unwrap() }),
+    };
+    for misplaced in [envelope(3, 5), envelope(2, 4)] {
+        let error = diary.log.append(head, at(5), &[misplaced]).unwrap_err();
+        assert!(matches!(error, Error::OtherPlace { seq: 2 }), "{error:?}");
+    }
+    let mut fresh = Diary::new();
+    let events = [envelope(1, 5), envelope(2, 5)];
+    fresh.log.append(Head::EMPTY, at(5), &events).unwrap();
+    let read = fresh.log.entries::<Envelope>(0, Until::Newest).unwrap();
+    assert_eq!(read.into_iter().map(|entry| entry.event).collect::<Vec<_>>(), events);
+}
+
+#[test]
 fn what_would_make_the_log_unreadable_does_not_get_in() {
     #[derive(serde::Serialize, serde::Deserialize)]
     struct Badly;
     impl Event for Badly {
-        fn kind(&self) -> &'static str {
-            "two\nlines"
+        fn kind(&self) -> String {
+            "two\nlines".to_owned()
         }
     }
     let mut diary = Diary::new();
