@@ -15,7 +15,8 @@
 //! | [`offline`] | the tests that need no machine |
 //! | [`run`](mod@run) | attempts: every test on its own, whatever the others do |
 //! | [`report`] | the report with its logs, kept by digest |
-//! | [`matrix`], [`tap`], [`junit`] | a report for people and for other programs |
+//! | [`matrix`] | verdicts over a report |
+//! | [`table`], [`tap`], [`junit`] | a matrix for people and for other programs |
 
 pub mod artifacts;
 pub mod catalog;
@@ -29,6 +30,7 @@ pub mod matrix;
 pub mod offline;
 pub mod report;
 pub mod run;
+pub mod table;
 pub mod tap;
 pub mod usr;
 
