@@ -13,6 +13,7 @@
 //! | [`ledger`] | the fleet log's seam: what one transaction can do, whichever database is behind it |
 //! | [`projection`] | how the fleet log's entries add up to an instance |
 //! | [`sqlite`] | the fleet's database: opening, writing, rebuilding |
+//! | [`test_history`] | every attempt at every test, and who muted which failure |
 //! | [`views`] | read-only pages for operators |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -23,6 +24,7 @@ pub mod ledger;
 pub mod lock;
 pub mod projection;
 pub mod sqlite;
+pub mod test_history;
 pub mod views;
 
 mod document;
@@ -35,4 +37,5 @@ pub use events::{Entry, Event, EventLog, Until};
 pub use ledger::{Ledger, Visit};
 pub use lock::LockHeld;
 pub use sqlite::Store;
+pub use test_history::TestHistory;
 pub use views::Views;

@@ -5,7 +5,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::Error;
 
 /// Step `n` (from 0) turns schema `n` into schema `n + 1`. `user_version` of the file says where it stands.
-const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 
 /// Schema of a database that this version has opened.
 pub(crate) const NEWEST: i64 = MIGRATIONS.len() as i64;

@@ -8,4 +8,5 @@ mod log;
 mod processes;
 mod projection;
 mod schemas;
+mod test_history;
 mod views;

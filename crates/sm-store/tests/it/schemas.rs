@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use sm_model::{exit, fleet::InstanceStatus};
-use sm_store::{Error, EventLog, Store, Until, Visit, views::LogFilter};
+use sm_store::{
+    Error, EventLog, Store, TestHistory, Until, Visit, test_history::AttemptFilter, views::LogFilter,
+};
 
 use crate::{
     diary::{Note, note},
@@ -55,6 +57,11 @@ fn every_older_database_opens_and_keeps_its_fleet() {
         assert_eq!(head.seq, n_events, "{}", sample.display());
         assert_eq!(log.entries::<Note>(0, Until::Newest).unwrap().len() as u64, n_events);
         log.append(head, at(1_785_000_600), &[note("and on")]).unwrap();
+
+        let mut history = TestHistory::open(&path).unwrap();
+        let n_attempts = usize::from(!sample.ends_with("schema-1.sql") && !sample.ends_with("schema-2.sql"));
+        assert_eq!(history.attempts(AttemptFilter::default()).unwrap().len(), n_attempts);
+        assert_eq!(history.record(&crate::test_history::report(2)).unwrap(), 2);
 
         store.rebuild().unwrap();
         assert_eq!(views.instance(&instance.machine_id).unwrap().unwrap().instance, instance);
