@@ -6,13 +6,11 @@
 //! |---|---|
 //! | [`journal`] | steps with times and bytes, written down as they end, reused where their inputs are the same |
 //! | [`table`] | steps as a table for a person |
-//! | [`endpoint`] | the seam to the update server |
 //! | [`host_state`] | which release a guest runs, from which slot, and what else it could boot |
 //! | [`demo`] | all of it, from the real archive to the machine that came back |
 //! | [`story`] | one machine's life: boot, update, a bad update, back to the good one |
 
 pub mod demo;
-pub mod endpoint;
 mod error;
 pub mod host_state;
 pub mod journal;

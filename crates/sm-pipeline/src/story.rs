@@ -8,18 +8,16 @@ use sm_compose::release::ReleaseDir;
 use sm_host::qemu::programs::BaseFormat;
 use sm_model::{
     ArtifactKind, Version, exit,
-    fleet::Entry,
     report::{EventKind, EventResult, Report},
 };
-use sm_store::{Store, views::LogFilter};
 use sm_vmtest::{
     Answer, BootReport, Deadline, Vm, VmError, VmPlan,
+    endpoint::{Endpoint, Served, StartEndpoint},
     vm::{Screen, VmHost},
 };
 
 use crate::{
     Error,
-    endpoint::{Endpoint, Served, StartEndpoint},
     host_state::{HostState, Slot},
     journal::{Journal, Step},
 };
@@ -38,13 +36,12 @@ const FELL_BACK: i64 = 44;
 /// A machine and the update server that it asks.
 pub struct Story {
     vm: Vm,
-    served: Served,
     server: Box<dyn Endpoint>,
 }
 
 impl std::fmt::Debug for Story {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Story").field("vm", &self.vm).field("served", &self.served).finish_non_exhaustive()
+        f.debug_struct("Story").field("vm", &self.vm).finish_non_exhaustive()
     }
 }
 
@@ -68,20 +65,20 @@ impl Story {
     /// When one of them cannot be started.
     pub fn begin(
         host: &VmHost<'_>,
-        served: Served,
+        served: &Served,
         start: StartEndpoint<'_>,
         release: &ReleaseDir,
         dir: PathBuf,
     ) -> Result<Self, Error> {
         release.make_current()?;
-        let server = start(&served).map_err(Error::Server)?;
+        let server = start(served).map_err(Error::Server)?;
         let image = release.path_of(ArtifactKind::QemuImage)?;
         let manifest = release.manifest();
         let mut plan = VmPlan::new(manifest.board.0, image, BaseFormat::Qcow2, dir);
         plan.access = plan.access.with_update_server(server.port(), &manifest.channel.to_string());
         plan.screen = Screen::Off;
         let vm = Vm::start(host, &plan)?;
-        Ok(Story { vm, served, server })
+        Ok(Story { vm, server })
     }
 
     /// Port of the update server.
@@ -168,13 +165,7 @@ impl Story {
     /// # Errors
     /// When the server's database cannot be read.
     pub fn reports(&self) -> Result<Vec<Report>, Error> {
-        let filter = LogFilter { kind: Some("event".to_owned()), limit: 1000, ..LogFilter::default() };
-        let newest_first = Store::views(&self.served.database)?.log(&filter)?;
-        let reports = newest_first.into_iter().rev().filter_map(|line| match line.entry {
-            Entry::Event(report) => Some(report),
-            Entry::Seen { .. } | Entry::Offered { .. } => None,
-        });
-        Ok(reports.collect())
+        self.server.reports().map_err(Error::Server)
     }
 
     /// Powers the machine down.

@@ -30,7 +30,10 @@ impl Store {
     /// # Errors
     /// When the file is no database, cannot be written, or was written by a newer version.
     pub fn open(path: &Path) -> Result<Store, Error> {
-        Ok(Store { connection: open(path)? })
+        let mut connection =
+            connect(path, OpenFlags::default()).map_err(|source| open_failed(path, source))?;
+        schema::migrate(&mut connection)?;
+        Ok(Store { connection })
     }
 
     /// A read-only view of the same file; readers and the writer do not wait for each other.
@@ -77,13 +80,6 @@ impl Store {
         }
         ledger.transaction.commit().map_err(Error::statement("commit a transaction"))
     }
-}
-
-/// A connection that writes, to a database of the newest schema.
-pub(crate) fn open(path: &Path) -> Result<Connection, Error> {
-    let mut connection = connect(path, OpenFlags::default()).map_err(|source| open_failed(path, source))?;
-    schema::migrate(&mut connection)?;
-    Ok(connection)
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {

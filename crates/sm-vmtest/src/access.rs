@@ -10,6 +10,10 @@ use crate::transcript::shell_script;
 
 /// Name of the port that the root shell listens on.
 pub const GUEST_PORT: &str = "org.stationmaster.guest";
+/// Name of the port that the journal is written to.
+pub const JOURNAL_PORT: &str = "org.stationmaster.journal";
+/// The unit that writes the journal.
+const JOURNAL_UNIT: &str = "stationmaster-journal.service";
 /// The unit that runs the root shell.
 const GUEST_UNIT: &str = "stationmaster-guest.service";
 
@@ -17,6 +21,7 @@ const GUEST_UNIT: &str = "stationmaster-guest.service";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
     shell: bool,
+    journal: bool,
     console_user: Option<String>,
     ssh_keys: BTreeMap<String, Vec<String>>,
     files: Vec<(String, Vec<u8>)>,
@@ -33,6 +38,18 @@ impl Access {
     pub fn with_shell(mut self) -> Self {
         self.shell = true;
         self
+    }
+
+    /// The journal of every boot, as it is written, on [`JOURNAL_PORT`].
+    #[must_use]
+    pub fn with_journal(mut self) -> Self {
+        self.journal = true;
+        self
+    }
+
+    /// Whether the journal is asked for.
+    pub const fn has_journal(&self) -> bool {
+        self.journal
     }
 
     /// Logs `user` in on every console without asking for a password (agetty(8), `agetty.autologin`; login(1), `login.noauth`).
@@ -71,10 +88,20 @@ impl Access {
     /// When something is too large to be given this way.
     pub fn credentials(&self) -> Result<Vec<Credential>, InvalidCredential> {
         let mut credentials = Vec::new();
+        let mut units = Vec::new();
         if self.shell {
-            credentials.push(Credential::new(&format!("systemd.extra-unit.{GUEST_UNIT}"), guest_unit())?);
+            units.push((GUEST_UNIT, guest_unit()));
+        }
+        if self.journal {
+            units.push((JOURNAL_UNIT, journal_unit()));
+        }
+        if !units.is_empty() {
             // An extra unit starts only when something wants it, and basic.target is part of every boot.
-            let wants = format!("[Unit]\nWants={GUEST_UNIT}\n");
+            let names: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
+            let wants = format!("[Unit]\nWants={}\n", names.join(" "));
+            for (name, text) in units {
+                credentials.push(Credential::new(&format!("systemd.extra-unit.{name}"), text)?);
+            }
             credentials.push(Credential::new("systemd.unit-dropin.basic.target", wants)?);
         }
         if let Some(user) = &self.console_user {
@@ -120,6 +147,26 @@ RestartSec=1
     )
 }
 
+/// The journal's unit: everything since the boot began, and what comes.
+fn journal_unit() -> String {
+    format!(
+        "[Unit]
+Description=Journal for the owner of this virtual machine
+DefaultDependencies=no
+After=systemd-journald.service systemd-tmpfiles-setup-dev.service
+Before=shutdown.target
+Conflicts=shutdown.target
+ConditionPathExists=!/etc/initrd-release
+ConditionPathExists=/dev/virtio-ports/{JOURNAL_PORT}
+
+[Service]
+ExecStart=/usr/bin/journalctl --boot --follow --no-tail --no-pager --quiet --no-hostname --output=short-monotonic
+StandardOutput=file:/dev/virtio-ports/{JOURNAL_PORT}
+StandardError=null
+"
+    )
+}
+
 /// One argument of a unit's command line that systemd takes literally (systemd.service(5), "Command lines").
 fn quoted_for_systemd(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
@@ -144,6 +191,18 @@ mod tests {
         assert_eq!(
             names(&Access::none().with_shell()),
             ["systemd.extra-unit.stationmaster-guest.service", "systemd.unit-dropin.basic.target"]
+        );
+    }
+
+    #[test]
+    fn units_share_what_wants_them_because_a_later_one_would_replace_it() {
+        assert_eq!(
+            names(&Access::none().with_shell().with_journal()),
+            [
+                "systemd.extra-unit.stationmaster-guest.service",
+                "systemd.extra-unit.stationmaster-journal.service",
+                "systemd.unit-dropin.basic.target"
+            ]
         );
     }
 

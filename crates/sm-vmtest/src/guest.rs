@@ -37,6 +37,14 @@ impl Guest {
         self.boot.as_ref()
     }
 
+    /// Another end of the connection, for whoever has to break it from outside.
+    ///
+    /// # Errors
+    /// When this process has too many files open.
+    pub fn cord(&self) -> Result<UnixStream, VmError> {
+        self.stream.try_clone().map_err(broken("opening the connection once more"))
+    }
+
     /// Waits for the shell of a boot that is not the present one. `watch` is called now and then, for displays and for giving up.
     ///
     /// # Errors

@@ -12,12 +12,14 @@
 //! | [`deadline`] | time limits that grow with the accelerator's slowness |
 //! | [`vm`] | a virtual machine with its disk, console and shell |
 //! | [`boot`] | how a boot went |
+//! | [`endpoint`] | the seam to the update server |
 //! | [`suite`] | the tests an image has to pass, and the runs of them |
 
 pub mod access;
 pub mod boot;
 pub mod console;
 pub mod deadline;
+pub mod endpoint;
 mod error;
 pub mod guest;
 pub mod suite;

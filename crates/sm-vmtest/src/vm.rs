@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -10,17 +11,22 @@ use sm_host::{
     files::{FileError, create_dir_all},
     process::Runner,
     qemu::{
-        Accelerator, Boot, Console, Disk, Forward, GuestPort, Machine, Network, Programs, RunningMachine,
-        WriteCache, programs::BaseFormat,
+        Accelerator, Boot, Console, Disk, Forward, GuestPort, Machine, Network, PortEnd, Programs, QemuError,
+        RunningMachine, WriteCache, programs::BaseFormat, running::Link,
     },
 };
 use sm_model::Arch;
 
 use crate::{
     Access, ConsoleLog, Deadline, Guest, Pace, VmError,
-    access::GUEST_PORT,
+    access::{GUEST_PORT, JOURNAL_PORT},
     console::{RULES, Severity, findings},
 };
+
+/// The firmware's variables, in a machine's directory.
+const VARIABLES: &str = "firmware-variables.fd";
+/// Everything but the disks of a machine that was saved, in its directory.
+const STATE: &str = "machine.state";
 
 /// What virtual machines run on here.
 #[derive(Clone)]
@@ -39,6 +45,16 @@ impl<'a> VmHost<'a> {
     pub fn find(runner: &'a dyn Runner, programs: Programs, arch: Arch) -> Result<Self, VmError> {
         let accelerator = Accelerator::choose(runner, &programs, arch)?;
         Ok(VmHost { runner, programs, accelerator })
+    }
+
+    /// What runs programs here.
+    pub const fn runner(&self) -> &'a dyn Runner {
+        self.runner
+    }
+
+    /// QEMU and what comes with it.
+    pub const fn programs(&self) -> &Programs {
+        &self.programs
     }
 
     /// How guests run here.
@@ -61,13 +77,37 @@ pub enum Screen {
     Terminal,
 }
 
-/// What a machine's disk is at its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a machine's disks are at its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
-    /// As the image is.
+    /// The image, and empty disks beside it.
     Fresh,
-    /// As the machine of the same directory left it, if there was one.
+    /// As the machine of the same directory left them, if there was one.
     Resumed,
+    /// A copy of a machine that was saved while it ran, which goes on where that one stopped.
+    Copied(Saved),
+}
+
+/// A running machine, saved. Any number of copies can go on from it, at the same time, and none changes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    dir: PathBuf,
+}
+
+/// What starts the guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Firmware {
+    /// UEFI, which finds the boot loader of the first disk.
+    Uefi,
+    /// None: QEMU loads this kernel itself.
+    Kernel {
+        /// The kernel.
+        kernel: PathBuf,
+        /// Its initial file system.
+        initrd: PathBuf,
+        /// Its command line.
+        command_line: String,
+    },
 }
 
 /// The machine that is wanted.
@@ -81,10 +121,14 @@ pub struct VmPlan {
     pub format: BaseFormat,
     /// Directory of the machine's own files: disk, firmware variables, console log.
     pub dir: PathBuf,
-    /// What its disk is at the start.
+    /// What its disks are at the start.
     pub start: Start,
+    /// What starts the guest.
+    pub firmware: Firmware,
     /// Size of its disk, in MiB: at least the image's. Images grow to what they find.
     pub disk_mib: u32,
+    /// Sizes of further disks, in MiB.
+    pub further_disks_mib: Vec<u32>,
     /// What becomes of its writes when the power is cut.
     pub cache: WriteCache,
     /// Processors.
@@ -108,7 +152,9 @@ impl VmPlan {
             format,
             dir: dir.into(),
             start: Start::Fresh,
+            firmware: Firmware::Uefi,
             disk_mib: 8192,
+            further_disks_mib: Vec::new(),
             cache: WriteCache::Volatile,
             cpus: 2,
             memory_mib: 2048,
@@ -116,6 +162,21 @@ impl VmPlan {
             forwards: Vec::new(),
             screen: Screen::Off,
         }
+    }
+
+    /// Where its console is written.
+    pub fn console_log(&self) -> PathBuf {
+        self.dir.join("console.log")
+    }
+
+    /// Where its journal is written, if [`Access::with_journal`] asks for it.
+    pub fn journal_log(&self) -> PathBuf {
+        self.dir.join("journal.log")
+    }
+
+    /// Its first disk: a qcow2 file over the image.
+    pub fn disk(&self) -> PathBuf {
+        self.dir.join("disk.qcow2")
     }
 }
 
@@ -128,6 +189,7 @@ pub struct Vm {
     pace: Pace,
     started: Instant,
     cpu_before: Duration,
+    dir: PathBuf,
     /// Holds the sockets: their paths must stay short, wherever the machine's directory is.
     _sockets: tempfile::TempDir,
 }
@@ -152,6 +214,7 @@ impl Vm {
             pace: host.pace(),
             started,
             cpu_before: Duration::ZERO,
+            dir: absolute(&plan.dir)?,
             _sockets: sockets,
         })
     }
@@ -201,6 +264,43 @@ impl Vm {
         self.started = Instant::now();
     }
 
+    /// Another end of the shell's connection, for whoever has to break it from outside.
+    ///
+    /// # Errors
+    /// When this process has too many files open.
+    pub fn cord(&self) -> Result<UnixStream, VmError> {
+        self.guest.cord()
+    }
+
+    /// How QEMU failed, if it just has.
+    pub fn crash(&mut self) -> Option<QemuError> {
+        self.machine.crash()
+    }
+
+    /// Whether QEMU still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.machine.is_running()
+    }
+
+    /// Plugs the network cable in, or pulls it out.
+    ///
+    /// # Errors
+    /// When QEMU does not.
+    pub fn set_link(&mut self, link: Link) -> Result<(), VmError> {
+        Ok(self.machine.set_link(link)?)
+    }
+
+    /// Stops the machine and saves it, so that copies can go on from here. Its directory must stay as it is from now on.
+    ///
+    /// # Errors
+    /// When its state cannot be written in time.
+    pub fn save(mut self) -> Result<Saved, VmError> {
+        const LIMIT: Duration = Duration::from_secs(60);
+        self.machine.save(&self.dir.join(STATE), LIMIT)?;
+        self.machine.cut_power();
+        Ok(Saved { dir: self.dir })
+    }
+
     /// Returns when the machine has ended by itself.
     ///
     /// # Errors
@@ -244,35 +344,92 @@ fn guest_socket(sockets: &Path) -> PathBuf {
 
 /// Makes the files of the machine's directory, and the machine as a value.
 fn prepare(host: &VmHost<'_>, plan: &VmPlan, sockets: &Path) -> Result<Machine, VmError> {
-    let dir = std::path::absolute(&plan.dir).map_err(FileError::io("find", &plan.dir))?;
-    create_dir_all(&dir)?;
-    let [disk, variables, log] = ["disk.qcow2", "firmware-variables.fd", "console.log"].map(|f| dir.join(f));
-    let firmware = host.programs.firmware(plan.arch)?;
-    if plan.start == Start::Fresh || !disk.exists() {
-        remove_if_there(&log)?;
-        remove_if_there(&disk)?;
-        let image = fs::canonicalize(&plan.image).map_err(FileError::io("find", &plan.image))?;
-        host.programs.create_overlay(host.runner, (&image, plan.format), &disk, plan.disk_mib)?;
-        fs::copy(&firmware.variables, &variables).map_err(FileError::io("write", &variables))?;
-    }
+    let plan = &VmPlan { dir: absolute(&plan.dir)?, ..plan.clone() };
+    create_dir_all(&plan.dir)?;
+    let disks = disks(host, plan)?;
+    let credentials = plan.access.credentials()?;
     Ok(Machine {
         arch: plan.arch,
         accelerator: host.accelerator,
         cpus: plan.cpus,
         memory_mib: plan.memory_mib,
-        boot: Boot::Uefi { code: firmware.code, variables },
-        disk: Some(Disk { qcow2: disk, cache: plan.cache }),
+        boot: boot(host, plan)?,
+        disks: disks.into_iter().map(|qcow2| Disk { qcow2, cache: plan.cache }).collect(),
         network: Network::User(plan.forwards.clone()),
-        credentials: plan.access.credentials()?,
+        credentials,
         firmware_files: Vec::new(),
-        ports: vec![GuestPort { name: GUEST_PORT.to_owned(), socket: guest_socket(sockets) }],
+        ports: ports(plan, sockets),
         console: match plan.screen {
-            Screen::Off => Console::Log(log),
-            Screen::Terminal => Console::Terminal(log),
+            Screen::Off => Console::Log(plan.console_log()),
+            Screen::Terminal => Console::Terminal(plan.console_log()),
         },
         monitor: sockets.join("monitor.sock"),
-        messages: dir.join("qemu.log"),
+        messages: plan.dir.join("qemu.log"),
+        resumed_from: match &plan.start {
+            Start::Copied(saved) => Some(saved.dir.join(STATE)),
+            Start::Fresh | Start::Resumed => None,
+        },
     })
+}
+
+fn absolute(dir: &Path) -> Result<PathBuf, FileError> {
+    std::path::absolute(dir).map_err(FileError::io("find", dir))
+}
+
+fn ports(plan: &VmPlan, sockets: &Path) -> Vec<GuestPort> {
+    let shell = GuestPort { name: GUEST_PORT.to_owned(), end: PortEnd::Socket(guest_socket(sockets)) };
+    let journal = GuestPort { name: JOURNAL_PORT.to_owned(), end: PortEnd::Log(plan.journal_log()) };
+    std::iter::once(shell).chain(plan.access.has_journal().then_some(journal)).collect()
+}
+
+/// The machine's disks, made where it has none yet.
+fn disks(host: &VmHost<'_>, plan: &VmPlan) -> Result<Vec<PathBuf>, VmError> {
+    let further = (1..=plan.further_disks_mib.len()).map(|i| format!("disk{i}.qcow2"));
+    let names: Vec<String> = std::iter::once("disk.qcow2".to_owned()).chain(further).collect();
+    let disks: Vec<PathBuf> = names.iter().map(|name| plan.dir.join(name)).collect();
+    if plan.start == Start::Resumed && disks[0].exists() {
+        return Ok(disks);
+    }
+    for old in disks.iter().chain([&plan.console_log(), &plan.journal_log()]) {
+        remove_if_there(old)?;
+    }
+    let overlay = |base: &Path, format, disk: &Path, size_mib| {
+        host.programs.create_overlay(host.runner, (base, format), disk, size_mib)
+    };
+    let sizes = std::iter::once(plan.disk_mib).chain(plan.further_disks_mib.iter().copied());
+    for ((disk, name), size_mib) in disks.iter().zip(&names).zip(sizes) {
+        match &plan.start {
+            Start::Copied(saved) => overlay(&saved.dir.join(name), BaseFormat::Qcow2, disk, size_mib)?,
+            Start::Fresh | Start::Resumed if disk == &disks[0] => {
+                let image = fs::canonicalize(&plan.image).map_err(FileError::io("find", &plan.image))?;
+                overlay(&image, plan.format, disk, size_mib)?;
+            }
+            Start::Fresh | Start::Resumed => {
+                host.programs.create_disk(host.runner, disk, size_mib)?;
+            }
+        }
+    }
+    Ok(disks)
+}
+
+/// What starts the guest; the firmware's variables are a copy of its own.
+fn boot(host: &VmHost<'_>, plan: &VmPlan) -> Result<Boot, VmError> {
+    if let Firmware::Kernel { kernel, initrd, command_line } = &plan.firmware {
+        return Ok(Boot::Kernel {
+            kernel: absolute(kernel)?,
+            initrd: absolute(initrd)?,
+            command_line: command_line.clone(),
+        });
+    }
+    let firmware = host.programs.firmware(plan.arch)?;
+    let variables = plan.dir.join(VARIABLES);
+    let from = match &plan.start {
+        Start::Resumed if variables.exists() => return Ok(Boot::Uefi { code: firmware.code, variables }),
+        Start::Copied(saved) => saved.dir.join(VARIABLES),
+        Start::Fresh | Start::Resumed => firmware.variables,
+    };
+    fs::copy(&from, &variables).map_err(FileError::io("write", &variables))?;
+    Ok(Boot::Uefi { code: firmware.code, variables })
 }
 
 fn remove_if_there(path: &Path) -> Result<(), FileError> {

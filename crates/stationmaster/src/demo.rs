@@ -12,17 +12,14 @@ use sha2::{Digest as _, Sha256 as Hasher};
 use sm_compose::build::World;
 use sm_host::clock::SystemClock;
 use sm_model::{Arch, Sha256};
-use sm_pipeline::{
-    demo::{self, DemoPlan, DemoReport, Extent, Surroundings},
-    endpoint::{Endpoint, Served},
-};
-use sm_server::{Config, ServerHandle};
+use sm_pipeline::demo::{self, DemoPlan, DemoReport, Extent, Surroundings};
 use sm_trust::PrivateKey;
 
 use crate::{
     compose,
     context::{Context, Outcome},
     payload::keygen,
+    update_service,
     workshop::with_world,
 };
 
@@ -103,24 +100,11 @@ fn demonstrate(
     let mut surroundings = Surroundings {
         world,
         clock: &SystemClock,
-        start_endpoint: &|served| Ok(Box::new(InProcess(sm_server::spawn(config(served))?))),
+        start_endpoint: &update_service::start,
         signer: &mut signer,
         public_key_pem: key.public().to_pem()?,
     };
     Ok(demo::run(plan, &mut surroundings, report)?)
-}
-
-fn config(served: &Served) -> Config {
-    Config::new(&served.root, &served.database)
-}
-
-/// The update server on a thread of this process.
-struct InProcess(ServerHandle);
-
-impl Endpoint for InProcess {
-    fn port(&self) -> u16 {
-        self.0.address().port()
-    }
 }
 
 /// Digest of this program: what another build of it composed is not used again.

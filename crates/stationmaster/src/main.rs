@@ -12,6 +12,7 @@ mod payload;
 mod progress;
 mod serve;
 mod test;
+mod update_service;
 mod vm;
 mod workshop;
 

@@ -4,6 +4,7 @@
 mod answer;
 mod bench;
 mod release;
+mod stage;
 
 use std::path::PathBuf;
 
@@ -91,6 +92,8 @@ pub(crate) struct Places {
     /// Where an archive is, instead of what APT says; repeatable.
     #[arg(long, value_name = "NAME=URL")]
     mirror: Vec<String>,
+    #[command(flatten)]
+    machines: stage::Machines,
 }
 
 /// What tests need, as the command line says it.

@@ -99,7 +99,7 @@ fn trial_machine(dir: &Path, arch: Arch, accelerator: Accelerator) -> Result<Mac
         cpus: 1,
         memory_mib: 64,
         boot: Boot::Raw(image),
-        disk: None,
+        disks: Vec::new(),
         network: Network::Absent,
         credentials: Vec::new(),
         firmware_files: Vec::new(),
@@ -107,6 +107,7 @@ fn trial_machine(dir: &Path, arch: Arch, accelerator: Accelerator) -> Result<Mac
         console: Console::Log(dir.join("console.log")),
         monitor: dir.join("monitor.sock"),
         messages: dir.join("qemu.log"),
+        resumed_from: None,
     })
 }
 

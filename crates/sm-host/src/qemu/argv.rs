@@ -3,11 +3,14 @@
 //! Nothing is left to QEMU's defaults or configuration files, which differ between builds. The guest gets paravirtual devices
 //! only, and neither a screen nor option ROMs, whose start-up would cost seconds under emulation.
 
-use std::ffi::{OsStr, OsString};
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+};
 
 use sm_model::Arch;
 
-use super::{Accelerator, Boot, Console, Disk, Machine, Network, WriteCache};
+use super::{Accelerator, Boot, Console, Disk, Machine, Network, WriteCache, machine::PortEnd};
 
 /// The arguments for `machine`, without the program's name and its data directories.
 pub fn arguments(machine: &Machine) -> Vec<OsString> {
@@ -20,8 +23,8 @@ pub fn arguments(machine: &Machine) -> Vec<OsString> {
     argv.props("-chardev", Props::of("socket").is("id", "monitor").listening(machine.monitor.as_os_str()));
     argv.props("-mon", Props::of("chardev=monitor").is("mode", "control"));
     argv.pair("-device", "virtio-rng-pci");
-    if let Some(disk) = &machine.disk {
-        attach_disk(&mut argv, disk);
+    for (i, disk) in machine.disks.iter().enumerate() {
+        attach_disk(&mut argv, i, disk);
     }
     network(&mut argv, &machine.network);
     ports(&mut argv, machine);
@@ -30,6 +33,9 @@ pub fn arguments(machine: &Machine) -> Vec<OsString> {
     }
     for file in &machine.firmware_files {
         argv.props("-fw_cfg", Props::default().is("name", &file.name).is("file", &file.path));
+    }
+    if let Some(state) = &machine.resumed_from {
+        argv.props("-incoming", Props::file(state));
     }
     argv.0
 }
@@ -89,14 +95,14 @@ fn console(argv: &mut Argv, console: &Console) {
     argv.pair("-serial", "chardev:console");
 }
 
-fn attach_disk(argv: &mut Argv, disk: &Disk) {
+fn attach_disk(argv: &mut Argv, i: usize, disk: &Disk) {
     let cache = match disk.cache {
         WriteCache::KeepsFlushed => "writeback",
         WriteCache::Volatile => "unsafe",
     };
-    let drive = Props::of("if=none").is("id", "disk").is("format", "qcow2").is("cache", cache);
+    let drive = Props::of("if=none").is("id", format!("disk{i}")).is("format", "qcow2").is("cache", cache);
     argv.props("-drive", drive.is("discard", "unmap").is("file", &disk.qcow2));
-    argv.pair("-device", "virtio-blk-pci,drive=disk,bootindex=0");
+    argv.pair("-device", format!("virtio-blk-pci,drive=disk{i},bootindex={i}"));
 }
 
 fn network(argv: &mut Argv, network: &Network) {
@@ -116,7 +122,11 @@ fn ports(argv: &mut Argv, machine: &Machine) {
     argv.pair("-device", "virtio-serial-pci");
     for (i, port) in machine.ports.iter().enumerate() {
         let id = format!("port{i}");
-        argv.props("-chardev", Props::of("socket").is("id", &id).listening(port.socket.as_os_str()));
+        let end = match &port.end {
+            PortEnd::Socket(path) => Props::of("socket").is("id", &id).listening(path.as_os_str()),
+            PortEnd::Log(path) => Props::of("file").is("id", &id).is("path", path).is("append", "on"),
+        };
+        argv.props("-chardev", end);
         argv.props("-device", Props::of("virtserialport").is("chardev", &id).is("name", &port.name));
     }
 }
@@ -159,6 +169,13 @@ impl Props {
         self
     }
 
+    /// A file as a migration's other end (QEMU documentation, "Migration framework").
+    fn file(path: &Path) -> Self {
+        let mut uri = OsString::from("file:");
+        uri.push(path);
+        Props(uri)
+    }
+
     fn listening(self, socket: &OsStr) -> Self {
         self.is("path", socket).is("server", "on").is("wait", "off")
     }
@@ -183,17 +200,18 @@ mod tests {
             cpus: 2,
             memory_mib: 2048,
             boot: Boot::Uefi { code: "/fw/code.fd".into(), variables: "/run/vars.fd".into() },
-            disk: Some(Disk { qcow2: "/run/disk.qcow2".into(), cache: WriteCache::KeepsFlushed }),
+            disks: vec![Disk { qcow2: "/run/disk.qcow2".into(), cache: WriteCache::KeepsFlushed }],
             network: Network::User(vec![Forward { host: 2222, guest: 22 }]),
             credentials: vec![Credential::new("system.hostname", "a").unwrap()],
             firmware_files: Vec::new(),
             ports: vec![GuestPort {
                 name: "org.stationmaster.guest".into(),
-                socket: "/run/guest.sock".into(),
+                end: PortEnd::Socket("/run/guest.sock".into()),
             }],
             console: Console::Log("/run/console.log".into()),
             monitor: "/run/monitor.sock".into(),
             messages: "/run/qemu.log".into(),
+            resumed_from: None,
         }
     }
 
@@ -227,8 +245,8 @@ mod tests {
 -chardev socket,id=monitor,path=/run/monitor.sock,server=on,wait=off
 -mon chardev=monitor,mode=control
 -device virtio-rng-pci
--drive if=none,id=disk,format=qcow2,cache=writeback,discard=unmap,file=/run/disk.qcow2
--device virtio-blk-pci,drive=disk,bootindex=0
+-drive if=none,id=disk0,format=qcow2,cache=writeback,discard=unmap,file=/run/disk.qcow2
+-device virtio-blk-pci,drive=disk0,bootindex=0
 -netdev user,id=net,hostfwd=tcp:127.0.0.1:2222-:22
 -device virtio-net-pci,netdev=net,romfile=
 -device virtio-serial-pci
@@ -267,8 +285,33 @@ mod tests {
     #[test]
     fn a_disk_that_nobody_looks_at_later_ignores_flushes() {
         let mut machine = machine(Arch::Amd64, Accelerator::Emulation);
-        machine.disk = Some(Disk { qcow2: "d".into(), cache: WriteCache::Volatile });
+        machine.disks = vec![Disk { qcow2: "d".into(), cache: WriteCache::Volatile }];
         assert!(text(&machine).contains("cache=unsafe"));
+    }
+
+    #[test]
+    fn further_disks_are_booted_from_only_after_the_first() {
+        let mut machine = machine(Arch::Amd64, Accelerator::Emulation);
+        machine.disks.push(Disk { qcow2: "/run/b.qcow2".into(), cache: WriteCache::Volatile });
+        let text = text(&machine);
+        assert!(text.contains("-device virtio-blk-pci,drive=disk0,bootindex=0\n-drive if=none,id=disk1,"));
+        assert!(text.contains("-device virtio-blk-pci,drive=disk1,bootindex=1\n"));
+    }
+
+    #[test]
+    fn a_resumed_machine_is_the_same_but_for_where_it_goes_on_from() {
+        let switched_on = machine(Arch::Amd64, Accelerator::Emulation);
+        let resumed = Machine { resumed_from: Some("/run/state".into()), ..switched_on.clone() };
+        assert_eq!(text(&resumed), format!("{}\n-incoming file:/run/state", text(&switched_on)));
+    }
+
+    #[test]
+    fn a_port_may_end_in_a_file() {
+        let mut machine = machine(Arch::Amd64, Accelerator::Emulation);
+        machine.ports[0].end = PortEnd::Log("/run/journal.log".into());
+        let file =
+            "-chardev file,id=port0,path=/run/journal.log,append=on\n-device virtserialport,chardev=port0";
+        assert!(text(&machine).contains(file));
     }
 
     #[test]

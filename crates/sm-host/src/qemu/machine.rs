@@ -19,8 +19,8 @@ pub struct Machine {
     pub memory_mib: u32,
     /// What starts the guest.
     pub boot: Boot,
-    /// Its disk, if it has one.
-    pub disk: Option<Disk>,
+    /// Its disks. Firmware looks for a boot loader on the first one.
+    pub disks: Vec<Disk>,
     /// Its network card.
     pub network: Network,
     /// systemd credentials, given as SMBIOS type 11 strings: PID 1 imports them on every boot.
@@ -35,6 +35,8 @@ pub struct Machine {
     pub monitor: PathBuf,
     /// Where QEMU's own messages go.
     pub messages: PathBuf,
+    /// The saved state of a machine of the same make that it goes on from, instead of being switched on.
+    pub resumed_from: Option<PathBuf>,
 }
 
 /// What starts the guest.
@@ -106,13 +108,22 @@ pub struct FirmwareFile {
     pub path: PathBuf,
 }
 
-/// A channel to a program in the guest: a socket here, `/dev/virtio-ports/NAME` there.
+/// A channel to a program in the guest, where it is `/dev/virtio-ports/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestPort {
     /// Its name in the guest.
     pub name: String,
-    /// The socket that QEMU listens on here.
-    pub socket: PathBuf,
+    /// Its end here.
+    pub end: PortEnd,
+}
+
+/// This machine's end of a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortEnd {
+    /// A socket that QEMU listens on.
+    Socket(PathBuf),
+    /// A file that takes what the guest says.
+    Log(PathBuf),
 }
 
 /// The guest's serial console.

@@ -24,6 +24,8 @@ pub mod running;
 pub use accelerator::Accelerator;
 pub use credential::Credential;
 pub use error::QemuError;
-pub use machine::{Boot, Console, Disk, FirmwareFile, Forward, GuestPort, Machine, Network, WriteCache};
+pub use machine::{
+    Boot, Console, Disk, FirmwareFile, Forward, GuestPort, Machine, Network, PortEnd, WriteCache,
+};
 pub use programs::{Firmware, Programs};
 pub use running::RunningMachine;

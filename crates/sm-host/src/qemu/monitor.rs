@@ -46,7 +46,15 @@ impl Monitor {
     /// # Errors
     /// When QEMU refuses it or the connection breaks.
     pub fn execute(&mut self, command: &str) -> Result<Value, QemuError> {
-        let line = format!("{}\n", json!({ "execute": command }));
+        self.execute_with(command, &json!({}))
+    }
+
+    /// Sends a command with its arguments, an object, and returns its result.
+    ///
+    /// # Errors
+    /// When QEMU refuses it or the connection breaks.
+    pub fn execute_with(&mut self, command: &str, arguments: &Value) -> Result<Value, QemuError> {
+        let line = format!("{}\n", json!({ "execute": command, "arguments": arguments }));
         self.reader
             .get_mut()
             .write_all(line.as_bytes())

@@ -49,6 +49,14 @@ impl Programs {
         self.host
     }
 
+    /// A run of another program of the tree: `qemu-img`, `qemu-io`.
+    ///
+    /// # Errors
+    /// When the tree has none.
+    pub fn tool(&self, program: &str) -> Result<Invocation, QemuError> {
+        Ok(self.tools.invocation(program)?)
+    }
+
     /// A run of the emulator for `guest`, to which the caller adds the machine.
     ///
     /// # Errors
@@ -77,12 +85,21 @@ impl Programs {
             BaseFormat::Qcow2 => "qcow2",
         };
         let run = self
-            .tools
-            .invocation("qemu-img")?
+            .tool("qemu-img")?
             .args(["create", "-q", "-f", "qcow2", "-F", format, "-b"])
             .args([base, overlay])
             .arg(format!("{size_mib}M"));
         runner.run(&run)?;
+        Ok(())
+    }
+
+    /// Makes an empty qcow2 file at `disk`.
+    ///
+    /// # Errors
+    /// When the tree has no `qemu-img` or it fails.
+    pub fn create_disk(&self, runner: &dyn Runner, disk: &Path, size_mib: u32) -> Result<(), QemuError> {
+        let run = self.tool("qemu-img")?.args(["create", "-q", "-f", "qcow2"]).arg(disk);
+        runner.run(&run.arg(format!("{size_mib}M")))?;
         Ok(())
     }
 

@@ -4,9 +4,11 @@ use std::{
     fs, io,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
+
+use serde_json::json;
 
 use super::{Console, Machine, Programs, QemuError, argv::arguments, monitor::Monitor};
 use crate::{
@@ -20,6 +22,15 @@ const START: Duration = Duration::from_secs(20);
 const PRESS: Duration = Duration::from_secs(5);
 /// How often is looked whether something has happened.
 const POLL: Duration = Duration::from_millis(20);
+
+/// Whether a network cable is plugged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// It is.
+    Up,
+    /// It is not.
+    Down,
+}
 
 /// A virtual machine that runs.
 #[derive(Debug)]
@@ -56,7 +67,7 @@ impl RunningMachine {
         let monitor = match Monitor::greet(stream) {
             Ok(monitor) => monitor,
             // A machine that cannot run often ends QEMU just then, and how it ended tells more than the broken connection.
-            Err(error) => return Err(ending(&mut qemu, &machine.messages).unwrap_or(error)),
+            Err(error) => return Err(ending(&mut qemu, &machine.messages, |_| true).unwrap_or(error)),
         };
         Ok(RunningMachine { qemu, monitor, messages: machine.messages.clone() })
     }
@@ -72,6 +83,11 @@ impl RunningMachine {
     /// Whether QEMU still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.qemu.try_wait(), Ok(None))
+    }
+
+    /// How QEMU failed, if it just has: what a machine that ends by its guest's will is told from.
+    pub fn crash(&mut self) -> Option<QemuError> {
+        ending(&mut self.qemu, &self.messages, |status| !status.success())
     }
 
     /// Returns when the machine has ended by itself: its guest powered down, or somebody ended QEMU.
@@ -107,6 +123,52 @@ impl RunningMachine {
                 return Err(QemuError::StillRunning(limit));
             }
         }
+    }
+
+    /// Stops the machine and writes its whole state but the disks to `file`; the disks are complete then, too.
+    /// What is left of it is only good for ending it.
+    ///
+    /// # Errors
+    /// When QEMU cannot write the state within `limit`.
+    pub fn save(&mut self, file: &Path, limit: Duration) -> Result<(), QemuError> {
+        self.monitor.execute("stop")?;
+        // The limit on the transfer rate is for machines that go on meanwhile.
+        let unlimited = json!({ "max-bandwidth": u32::MAX });
+        self.monitor.execute_with("migrate-set-parameters", &unlimited)?;
+        let uri = format!("file:{}", file.display());
+        self.monitor.execute_with("migrate", &json!({ "uri": uri }))?;
+        self.wait_for_migration(limit)
+    }
+
+    fn wait_for_migration(&mut self, limit: Duration) -> Result<(), QemuError> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let answer = self.monitor.execute("query-migrate")?;
+            let reason = match answer["status"].as_str() {
+                Some("completed") => return Ok(()),
+                Some("failed" | "cancelled") => {
+                    answer["error-desc"].as_str().unwrap_or("it gave no reason").to_owned()
+                }
+                _ if Instant::now() >= deadline => {
+                    format!("it took longer than {} s", limit.as_secs())
+                }
+                _ => {
+                    std::thread::sleep(POLL);
+                    continue;
+                }
+            };
+            return Err(QemuError::Monitor { command: "migrate".to_owned(), reason });
+        }
+    }
+
+    /// Plugs the network cable in, or pulls it out.
+    ///
+    /// # Errors
+    /// When the machine has no network card.
+    pub fn set_link(&mut self, link: Link) -> Result<(), QemuError> {
+        let up = link == Link::Up;
+        self.monitor.execute_with("set_link", &json!({ "name": "net", "up": up }))?;
+        Ok(())
     }
 
     /// Ends the machine between two instructions, as a power cut does.
@@ -151,13 +213,13 @@ fn connect(qemu: &mut Running, socket: &Path, messages: &Path) -> Result<UnixStr
     }
 }
 
-/// How QEMU ended, if it is just about to.
-fn ending(qemu: &mut Running, messages: &Path) -> Option<QemuError> {
+/// How QEMU ended, if it is just about to and `counts`.
+fn ending(qemu: &mut Running, messages: &Path, counts: impl Fn(ExitStatus) -> bool) -> Option<QemuError> {
     const DYING: Duration = Duration::from_secs(2);
     let deadline = Instant::now() + DYING;
     while Instant::now() < deadline {
         if let Ok(Some(status)) = qemu.try_wait() {
-            return Some(ended(&status.to_string(), messages));
+            return counts(status).then(|| ended(&status.to_string(), messages));
         }
         std::thread::sleep(POLL);
     }

@@ -20,14 +20,12 @@ use sm_host::{
 };
 use sm_image::payload::write::Signer;
 use sm_model::{Arch, Channel, Sha256};
-use sm_vmtest::vm::VmHost;
-
-use crate::{
-    Error,
+use sm_vmtest::{
     endpoint::{Served, StartEndpoint},
-    journal::Journal,
-    story::Story,
+    vm::VmHost,
 };
+
+use crate::{Error, journal::Journal, story::Story};
 
 pub use report::{Booted, DemoReport, Made};
 
@@ -128,7 +126,7 @@ fn steps(
     world.progress.note(&format!("guests run by {} here", host.accelerator()));
     report.accelerator = Some(host.accelerator().to_string());
     forget_fleet(&served.database)?;
-    let mut story = Story::begin(&host, served, surroundings.start_endpoint, &a, machine)?;
+    let mut story = Story::begin(&host, &served, surroundings.start_endpoint, &a, machine)?;
     let told = tell(&mut story, journal, (&a, &b, c.as_ref()), report);
     report.events = story.reports()?;
     told?;

@@ -11,9 +11,10 @@ use sm_compose::{
 use sm_debian::Keyring;
 use sm_host::{files::FileError, tools::ToolsTree};
 use sm_model::{Board, Lock, Sha256, Version};
+use sm_vmtest::endpoint::Served;
 
 use super::{CHANNEL, DemoPlan, Extent, Surroundings};
-use crate::{Error, endpoint::Served, journal::Journal};
+use crate::{Error, journal::Journal};
 
 /// The releases, and the tools tree that they were composed with.
 pub(super) struct Releases {

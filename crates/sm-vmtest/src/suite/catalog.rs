@@ -2,16 +2,19 @@
 //!
 //! Tests of what does not exist yet are listed with the reason: what nobody looked at is not good, and stays visible.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::Serialize;
 use sha2::Digest as _;
 use sm_model::{Sha256, test_report::TestId};
 
 use super::{
+    bench::Bench,
+    boot::uefi::uefi,
     facts::Facts,
     finding::Looked,
     lists::{Lists, matches},
+    machine::Machine,
     offline::{
         accounts::users_shells,
         artifacts::artifacts,
@@ -26,6 +29,8 @@ use super::{
         size::size_budget,
         units::unit_presets,
     },
+    room::Needs,
+    shared::cmdline::cmdline,
 };
 
 /// What a test needs.
@@ -40,18 +45,6 @@ pub enum Class {
     Clone,
     /// A disk of its own, and real boots.
     Boot,
-}
-
-impl Class {
-    /// What it is, for people.
-    pub const fn title(self) -> &'static str {
-        match self {
-            Class::Offline => "Offline: artifacts only",
-            Class::Shared => "Shared: one running machine",
-            Class::Clone => "Clone: copies of a running machine",
-            Class::Boot => "Boot: own disks and real boots",
-        }
-    }
 }
 
 /// What a failure means for a release.
@@ -92,6 +85,12 @@ impl fmt::Display for Gate {
 pub enum Means {
     /// By looking at facts about the release.
     Look(fn(&Facts) -> Looked),
+    /// By asking a machine that runs and must be left as it was.
+    Shared(fn(&Bench<'_>, &mut Machine<'_>) -> Looked),
+    /// By asking, and changing, a copy of a machine that runs; nobody else gets it.
+    Clone(fn(&Bench<'_>, &mut Machine<'_>) -> Looked),
+    /// By starting machines of its own.
+    Boot(fn(&Bench<'_>) -> Looked),
     /// Not at all, for this reason.
     NotYet(&'static str),
 }
@@ -109,6 +108,10 @@ pub struct Test {
     pub asserts: &'static str,
     /// How it is carried out.
     pub means: Means,
+    /// Longest it may take, on a guest's own processor.
+    pub limit: Duration,
+    /// What its machines take of this host.
+    pub needs: Needs,
 }
 
 impl Test {
@@ -123,8 +126,60 @@ impl Test {
     }
 }
 
+/// Longest that a test may take unless it says otherwise, on a guest's own processor. Far more than any needs: a test that takes
+/// so long will not end.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const fn test(name: &'static str, class: Class, gate: Gate, asserts: &'static str, means: Means) -> Test {
+    Test { name, class, gate, asserts, means, limit: LIMIT, needs: Needs::ONE }
+}
+
 const fn look(name: &'static str, gate: Gate, asserts: &'static str, look: fn(&Facts) -> Looked) -> Test {
-    Test { name, class: Class::Offline, gate, asserts, means: Means::Look(look) }
+    test(name, Class::Offline, gate, asserts, Means::Look(look))
+}
+
+const fn shared(
+    name: &'static str,
+    gate: Gate,
+    asserts: &'static str,
+    ask: fn(&Bench<'_>, &mut Machine<'_>) -> Looked,
+) -> Test {
+    test(name, Class::Shared, gate, asserts, Means::Shared(ask))
+}
+
+#[expect(dead_code, reason = "the first tests with copies follow")]
+const fn cloned(
+    name: &'static str,
+    gate: Gate,
+    asserts: &'static str,
+    change: fn(&Bench<'_>, &mut Machine<'_>) -> Looked,
+) -> Test {
+    test(name, Class::Clone, gate, asserts, Means::Clone(change))
+}
+
+const fn boot(
+    name: &'static str,
+    gate: Gate,
+    asserts: &'static str,
+    start: fn(&Bench<'_>) -> Looked,
+) -> Test {
+    test(name, Class::Boot, gate, asserts, Means::Boot(start))
+}
+
+impl Test {
+    /// The same test with more time.
+    #[must_use]
+    pub const fn within_secs(mut self, secs: u64) -> Self {
+        self.limit = Duration::from_secs(secs);
+        self
+    }
+
+    /// The same test with other machines.
+    #[must_use]
+    pub const fn needing(mut self, needs: Needs) -> Self {
+        self.needs = needs;
+        self
+    }
 }
 
 const fn not_yet(
@@ -134,7 +189,7 @@ const fn not_yet(
     asserts: &'static str,
     reason: &'static str,
 ) -> Test {
-    Test { name, class, gate, asserts, means: Means::NotYet(reason) }
+    test(name, class, gate, asserts, Means::NotYet(reason))
 }
 
 use Class::{Boot, Clone as Cloned, Offline, Shared};
@@ -195,7 +250,7 @@ pub static ALL: &[Test] = &[
         "kernel and initrd boot to multi-user.target, nothing failed",
         NO_BOOT,
     ),
-    not_yet("boot.uefi", Boot, NeverWaive, "the disk image boots through UEFI firmware", NO_BOOT),
+    boot("boot.uefi", NeverWaive, "the disk image boots through UEFI firmware", uefi),
     not_yet(
         "boot.secureboot",
         Boot,
@@ -203,7 +258,7 @@ pub static ALL: &[Test] = &[
         "boots with enforced keys, refuses an altered kernel",
         "kernel images are not signed yet",
     ),
-    not_yet("boot.cmdline", Shared, Blocking, "the running kernel has the reviewed command line", NO_SHARED),
+    shared("boot.cmdline", Blocking, "the running kernel has the reviewed command line", cmdline),
     not_yet("boot.second", Boot, Blocking, "the second boot provisions nothing again", NO_BOOT),
     not_yet(
         "boot.crash-recovery",
@@ -286,11 +341,14 @@ pub fn choose<'a>(classes: &'a [Class], only: Option<&'a str>) -> impl Iterator<
 }
 
 /// The sources of the tests: they decide what a pass means.
-const SOURCES: [&str; 16] = [
+const SOURCES: &[&str] = &[
     include_str!("artifacts.rs"),
+    include_str!("bench.rs"),
+    include_str!("boot/uefi.rs"),
     include_str!("catalog.rs"),
     include_str!("elf.rs"),
     include_str!("gather.rs"),
+    include_str!("machine.rs"),
     include_str!("offline/accounts.rs"),
     include_str!("offline/artifacts.rs"),
     include_str!("offline/forbidden.rs"),
@@ -303,6 +361,7 @@ const SOURCES: [&str; 16] = [
     include_str!("offline/sbom.rs"),
     include_str!("offline/size.rs"),
     include_str!("offline/units.rs"),
+    include_str!("shared/cmdline.rs"),
 ];
 
 /// Identity of a suite: attempts at the same image by the same suite are evidence for the same verdict.

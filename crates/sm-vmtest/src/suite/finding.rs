@@ -66,8 +66,25 @@ pub enum Stop {
         /// What happened.
         message: String,
     },
+    /// Something did not happen in time; this was seen instead.
+    Late(String),
+    /// Somebody ended the run.
+    Cancelled,
     /// The test needs something that was not given.
     Skip(String),
+}
+
+impl Stop {
+    /// Trouble of this class, in the error's words and those of its causes.
+    pub fn trouble(class: &'static str, error: &dyn std::error::Error) -> Self {
+        Stop::Trouble { class, message: in_words(error) }
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn in_words(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// What a test gives back.

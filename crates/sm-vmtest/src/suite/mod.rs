@@ -14,24 +14,36 @@
 //! | [`artifacts`] | whether a release's files are those its manifest names |
 //! | [`offline`] | the tests that need no machine |
 //! | [`run`](mod@run) | attempts: every test on its own, whatever the others do |
+//! | [`bench`], [`machine`], [`trail`] | what tests with machines work with, and leave behind |
+//! | [`room`] | what machines may take of this host |
+//! | [`crew`] | runs the tests that need machines |
+//! | [`boot`] | the tests that start machines of their own |
+//! | [`shared`] | the tests that look at a machine and leave it as it was |
+//! | [`release`] | a release as a folder holds it |
 //! | [`report`] | the report with its logs, kept by digest |
-//! | [`matrix`] | verdicts over a report |
-//! | [`table`], [`tap`], [`junit`] | a matrix for people and for other programs |
+//! | [`matrix`], [`tap`], [`junit`] | a report for people and for other programs |
 
 pub mod artifacts;
+pub mod bench;
+pub mod boot;
 pub mod catalog;
+pub mod crew;
 mod elf;
 pub mod facts;
 pub mod finding;
 pub mod gather;
 pub mod junit;
 pub mod lists;
+pub mod machine;
 pub mod matrix;
 pub mod offline;
+pub mod release;
 pub mod report;
+pub mod room;
 pub mod run;
-pub mod table;
+pub mod shared;
 pub mod tap;
+pub mod trail;
 pub mod usr;
 
 #[cfg(test)]

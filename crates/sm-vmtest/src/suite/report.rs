@@ -15,7 +15,7 @@ use sm_model::{
 };
 use sm_release::verdict::Tally;
 
-use super::run::Tried;
+use super::run::{Evidence, Tried};
 
 /// Largest report that is read.
 const MAX_REPORT_BYTES: u64 = 64 << 20;
@@ -82,13 +82,17 @@ pub fn add(
     let logs = folder.join("logs");
     files::create_dir_all(&logs)?;
     let mut attempts = Vec::with_capacity(tried.len());
-    for Tried { mut attempt, log } in tried {
-        attempt.logs.push(keep(&logs, &attempt.test, &log)?);
+    for Tried { mut attempt, log, evidence } in tried {
+        let own = format!("{}.txt", attempt.test);
+        let own = own.parse().expect("a test name is letters, digits, `-` and `.`");
+        attempt.logs.push(keep(&logs, own, &log)?);
+        for Evidence { name, text } in evidence {
+            attempt.logs.push(keep(&logs, name, &text)?);
+        }
         attempts.push(attempt);
     }
     loop {
         let (number, mut report) = newest(folder, subject)?.unwrap_or_else(|| (0, empty(subject)));
-        report.host = subject.host.clone();
         for attempt in &attempts {
             let number = next_number(&report.attempts, attempt);
             report.attempts.push(Attempt { number, ..attempt.clone() });
@@ -171,10 +175,9 @@ fn next_number(attempts: &[Attempt], attempt: &Attempt) -> u32 {
     same.map(|one| one.number).max().unwrap_or(0) + 1
 }
 
-fn keep(logs: &Path, test: &TestId, log: &str) -> Result<LogRef, ReportError> {
+fn keep(logs: &Path, name: FileName, log: &str) -> Result<LogRef, ReportError> {
     let sha256 = Sha256(sha2::Sha256::digest(log).into());
     files::write_atomic(&logs.join(format!("{sha256}.txt")), log.as_bytes())?;
-    let name: FileName = format!("{test}.txt").parse().expect("a test name is letters, digits, `-` and `.`");
     Ok(LogRef { name, sha256, size_bytes: log.len() as u64 })
 }
 

@@ -7,7 +7,10 @@ use std::{
 
 use rayon::prelude::*;
 use sm_host::clock::Clock;
-use sm_model::test_report::{Attempt, AttemptOutcome, Isolation, Scenario};
+use sm_model::{
+    FileName,
+    test_report::{Attempt, AttemptOutcome, Isolation, Scenario},
+};
 use sm_release::signature::failure_signature;
 
 use super::{
@@ -28,40 +31,69 @@ pub struct Tried {
     pub attempt: Attempt,
     /// Everything it saw, for the log.
     pub log: String,
+    /// What its machines left behind.
+    pub evidence: Vec<Evidence>,
 }
 
-/// Tries each test once. A test that panics or meets trouble is an error, and the next one is not touched by it.
+/// A log of a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// What it is: `a.console.txt`.
+    pub name: FileName,
+    /// What it says.
+    pub text: String,
+}
+
+/// Tries each test of facts once. A test that panics or meets trouble is an error, and the next one is not touched by it.
+/// Tests that need machines are [`crew`](super::crew)'s.
 pub fn run(tests: &[&'static Test], facts: &Facts, clock: &dyn Clock) -> Vec<Tried> {
-    tests.par_iter().map(|test| attempt(test, facts, clock)).collect()
+    tests
+        .par_iter()
+        .filter_map(|test| {
+            let look: &(dyn Fn() -> Looked + Sync) = match &test.means {
+                Means::Look(look) => &|| look(facts),
+                Means::NotYet(_) => &|| Ok(Findings::default()),
+                Means::Shared(_) | Means::Clone(_) | Means::Boot(_) => return None,
+            };
+            Some(attempt(test, clock, Scenario::new(), || PHASE.to_owned(), look))
+        })
+        .collect()
 }
 
-fn attempt(test: &Test, facts: &Facts, clock: &dyn Clock) -> Tried {
+/// One attempt: `look` does the work, `phase` tells how far it came. A test of what does not exist yet is not carried out.
+pub(super) fn attempt(
+    test: &Test,
+    clock: &dyn Clock,
+    scenario: Scenario,
+    phase: impl FnOnce() -> String,
+    look: impl FnOnce() -> Looked,
+) -> Tried {
     let (started, begin) = (clock.now(), Instant::now());
     let (outcome, message, log) = match test.means {
         Means::NotYet(reason) => told(AttemptOutcome::NotYet { reason: reason.to_owned() }, reason),
-        Means::Look(look) => match panic::catch_unwind(AssertUnwindSafe(|| look(facts))) {
+        _ => match panic::catch_unwind(AssertUnwindSafe(look)) {
             Ok(looked) => judged(looked),
             Err(cause) => {
                 told(AttemptOutcome::Error { class: "panic".to_owned() }, &panic_text(cause.as_ref()))
             }
         },
     };
-    let has_failed = outcome == AttemptOutcome::Fail;
-    let id = test.id();
+    let has_failed = matches!(outcome, AttemptOutcome::Fail | AttemptOutcome::Timeout);
+    let (id, phase) = (test.id(), phase());
     let attempt = Attempt {
-        signature: has_failed.then(|| failure_signature(&id, PHASE, &message, &[])),
+        signature: has_failed.then(|| failure_signature(&id, &phase, &message, &[])),
         test: id,
-        scenario: Scenario::new(),
+        scenario,
         number: 1,
         isolation: Isolation::Suite,
         outcome,
-        phase: PHASE.to_owned(),
+        phase,
         message,
         started,
         duration_millis: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
         logs: Vec::new(),
     };
-    Tried { attempt, log }
+    Tried { attempt, log, evidence: Vec::new() }
 }
 
 /// Outcome, message and log of a test that came to its end or said why not.
@@ -76,6 +108,8 @@ fn judged(looked: Looked) -> (AttemptOutcome, String, String) {
         Err(Stop::Trouble { class, message }) => {
             told(AttemptOutcome::Error { class: class.to_owned() }, &message)
         }
+        Err(Stop::Late(what)) => told(AttemptOutcome::Timeout, &what),
+        Err(Stop::Cancelled) => told(AttemptOutcome::Cancelled, "the run was ended"),
         Err(Stop::Skip(reason)) => told(AttemptOutcome::Skip { reason: reason.clone() }, &reason),
     }
 }
@@ -110,11 +144,14 @@ fn panic_text(cause: &(dyn std::any::Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use sm_host::clock::SystemClock;
 
     use super::*;
     use crate::suite::{
         catalog::{self, Class, Gate},
+        room::Needs,
         sample,
     };
 
@@ -126,6 +163,8 @@ mod tests {
     #[test]
     fn the_sample_passes_every_test_that_exists() {
         let tests: Vec<_> = catalog::choose(&[], None).collect();
+        let tests: Vec<_> =
+            tests.into_iter().filter(|t| matches!(t.means, Means::Look(_) | Means::NotYet(_))).collect();
         for (test, (name, outcome)) in tests.iter().zip(outcomes(&tests, &sample::facts())) {
             assert_eq!(test.name, name);
             match test.means {
@@ -133,6 +172,7 @@ mod tests {
                 Means::NotYet(reason) => {
                     assert_eq!(outcome, AttemptOutcome::NotYet { reason: reason.into() })
                 }
+                _ => unreachable!("{name} was not asked for"),
             }
         }
     }
@@ -163,6 +203,8 @@ mod tests {
         gate: Gate::Blocking,
         asserts: "nothing",
         means: Means::Look(|_| panic!("on purpose")),
+        limit: Duration::from_secs(1),
+        needs: Needs::ONE,
     };
     static BROKEN: Test = Test {
         name: "x.broken",

@@ -2,11 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
+use sm_model::report::Report;
+
 /// An update server that runs until it is dropped.
 pub trait Endpoint {
     /// Port that it listens on, on this machine's loopback address.
     fn port(&self) -> u16;
+
+    /// Everything that machines have reported to it, oldest first.
+    ///
+    /// # Errors
+    /// When its database cannot be read.
+    fn reports(&self) -> Result<Vec<Report>, EndpointError>;
 }
+
+/// Why an update server could not be started or asked.
+pub type EndpointError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What an update server is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,5 +36,4 @@ impl Served {
 }
 
 /// Starts an update server.
-pub type StartEndpoint<'a> =
-    &'a dyn Fn(&Served) -> Result<Box<dyn Endpoint>, Box<dyn std::error::Error + Send + Sync>>;
+pub type StartEndpoint<'a> = &'a (dyn Fn(&Served) -> Result<Box<dyn Endpoint>, EndpointError> + Sync);
