@@ -27,7 +27,7 @@ pub struct Status {
     pub kernel_images: Vec<String>,
     /// When the server last answered.
     pub last_answer: Option<Timestamp>,
-    /// When it is asked next.
+    /// When it is asked next; absent when there is no server.
     pub next_check: Option<Timestamp>,
     /// Versions that are not tried again.
     pub rejected: Vec<Rejection>,
@@ -62,17 +62,18 @@ impl Status {
         let problem = config.as_ref().err().map(|error| chain(error));
         let words = state.explain(&facts, config.as_ref().map_err(|_| problem.as_deref().unwrap_or("")), now);
         let config = config.ok();
+        let server = config.as_ref().and_then(|config| config.server.as_ref());
         Ok(Status {
             running: facts.running,
             phase: state.phase.name(),
             target: state.phase.target().map(|(version, _)| version),
             download: download(agent, &state.phase),
             group: config.as_ref().map(|config| config.group.clone()),
-            server: config.as_ref().and_then(|config| config.server.as_ref()).map(ToString::to_string),
+            server: server.map(ToString::to_string),
             reboot_strategy: config.as_ref().map(|config| config.reboot.to_string()),
             kernel_images: agent.kernel_image_names()?,
             last_answer: state.contact.answered,
-            next_check: state.contact.next,
+            next_check: server.and(state.contact.next),
             rejected: state.rejected,
             last_failure: state.last_failure,
             unknown: problem.into_iter().collect(),

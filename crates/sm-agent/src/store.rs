@@ -119,7 +119,7 @@ impl Store {
             .open(&path)
             .map_err(Error::system(format!("open `{}`", path.display())))?;
         match flock(&file, operation) {
-            Ok(()) => Ok(Lock { _file: file }),
+            Ok(()) => Ok(Lock { file }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Busy),
             Err(errno) => Err(Error::system(format!("lock `{}`", path.display()))(errno.into())),
         }
@@ -129,7 +129,15 @@ impl Store {
 /// Evidence that no other agent works on this host. The system releases it when its holder ends, however that happens.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone would not do: a program that is being started meanwhile holds a copy of the file until it runs.
+        // When the system refuses, closing still does it, a little later.
+        let _released = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 #[cfg(test)]
@@ -143,6 +151,18 @@ mod tests {
 
     fn version() -> Version {
         "4900.0.0".parse().unwrap()
+    }
+
+    #[test]
+    fn a_lock_is_free_at_once_even_while_a_copy_of_its_file_is_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir);
+        let lock = store.lock().unwrap();
+        let copy = lock.file.try_clone().unwrap();
+        assert!(matches!(store.lock(), Err(Error::Busy)));
+        drop(lock);
+        assert!(store.lock().is_ok());
+        drop(copy);
     }
 
     #[test]

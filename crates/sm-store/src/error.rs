@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use sm_model::exit;
+use sm_host::files::FileError;
+use sm_model::{FileName, Sha256, Timestamp, exit};
+use sm_trust::chain::{BrokenChain, Head};
 
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,68 @@ pub enum Error {
         /// The limit.
         max_bytes: usize,
     },
+    /// Somebody else has appended since the caller looked.
+    #[error("the log has moved on: it stands at entry {}, expected {}", found.seq, expected.seq)]
+    HeadMoved {
+        /// Where the caller believed it to stand.
+        expected: Head,
+        /// Where it stands.
+        found: Head,
+    },
+    /// The clock is behind the last entry.
+    #[error("the clock says {now}, but the last entry of the log is of {last}")]
+    ClockWentBack {
+        /// The clock.
+        now: Timestamp,
+        /// When the last entry was appended.
+        last: Timestamp,
+    },
+    /// The log was changed behind our back.
+    #[error("the event log is not as it was written")]
+    Broken(#[from] BrokenChain),
+    /// An event's document names another place in the log than it has.
+    #[error("event {seq} names another number or time than it has in the log")]
+    OtherPlace {
+        /// Its number.
+        seq: u64,
+    },
+    /// A number that is no instant.
+    #[error("an entry is dated {secs} seconds of Unix time: expected a year from -9999 to 9999")]
+    NoInstant {
+        /// The number.
+        secs: i64,
+    },
+    /// A lock is held by another.
+    #[error("`{name}` is being worked on by {holder}")]
+    LockTaken {
+        /// Which lock.
+        name: FileName,
+        /// The holder, in their words.
+        holder: String,
+    },
+    /// A blob is longer than the store takes.
+    #[error("blob has {n_bytes} bytes, expected at most {max_bytes}")]
+    BlobTooLong {
+        /// Its length.
+        n_bytes: u64,
+        /// The limit.
+        max_bytes: u64,
+    },
+    /// A blob is not there.
+    #[error("the store has no blob `{digest}`")]
+    NoBlob {
+        /// Its digest.
+        digest: Sha256,
+    },
+    /// A blob is not what its name says.
+    #[error("blob `{digest}` does not have that digest: it was changed")]
+    BlobChanged {
+        /// Its name.
+        digest: Sha256,
+    },
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl Error {
@@ -68,7 +132,23 @@ impl Error {
                 "restore the database from a backup; `sqlite3 FILE 'pragma integrity_check'` tells more"
                     .into(),
             ),
-            Error::Statement { .. } | Error::EntryTooLong { .. } => None,
+            Error::HeadMoved { .. } => {
+                Some("run the same command again: it then decides on what is now known".into())
+            }
+            Error::ClockWentBack { .. } => {
+                Some("set this machine's clock, then run the same command again".into())
+            }
+            Error::Broken(_)
+            | Error::OtherPlace { .. }
+            | Error::NoInstant { .. }
+            | Error::NoBlob { .. }
+            | Error::BlobChanged { .. } => Some(
+                "`stationmaster store verify` lists all that is wrong; then import the last good export"
+                    .into(),
+            ),
+            Error::LockTaken { .. } => Some("wait until it is done, then run the same command again".into()),
+            Error::File(error) => error.hint(),
+            Error::Statement { .. } | Error::EntryTooLong { .. } | Error::BlobTooLong { .. } => None,
         }
     }
 
@@ -76,8 +156,20 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::TooNew { .. } => exit::INVALID_INPUT,
-            Error::EntryTooLong { .. } => exit::FAILURE,
-            Error::Open { .. } | Error::Statement { .. } | Error::Document { .. } => exit::STORAGE,
+            Error::EntryTooLong { .. }
+            | Error::BlobTooLong { .. }
+            | Error::HeadMoved { .. }
+            | Error::ClockWentBack { .. }
+            | Error::LockTaken { .. } => exit::FAILURE,
+            Error::Broken(_)
+            | Error::OtherPlace { .. }
+            | Error::NoInstant { .. }
+            | Error::BlobChanged { .. } => exit::VERIFICATION,
+            Error::Open { .. }
+            | Error::Statement { .. }
+            | Error::Document { .. }
+            | Error::NoBlob { .. }
+            | Error::File(_) => exit::STORAGE,
         }
     }
 

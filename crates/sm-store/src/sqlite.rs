@@ -30,10 +30,7 @@ impl Store {
     /// # Errors
     /// When the file is no database, cannot be written, or was written by a newer version.
     pub fn open(path: &Path) -> Result<Store, Error> {
-        let mut connection =
-            connect(path, OpenFlags::default()).map_err(|source| open_failed(path, source))?;
-        schema::migrate(&mut connection)?;
-        Ok(Store { connection })
+        Ok(Store { connection: open(path)? })
     }
 
     /// A read-only view of the same file; readers and the writer do not wait for each other.
@@ -80,6 +77,13 @@ impl Store {
         }
         ledger.transaction.commit().map_err(Error::statement("commit a transaction"))
     }
+}
+
+/// A connection that writes, to a database of the newest schema.
+pub(crate) fn open(path: &Path) -> Result<Connection, Error> {
+    let mut connection = connect(path, OpenFlags::default()).map_err(|source| open_failed(path, source))?;
+    schema::migrate(&mut connection)?;
+    Ok(connection)
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {

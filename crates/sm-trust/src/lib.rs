@@ -6,12 +6,14 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`chain`] | the hash chain of an append-only log |
 //! | [`payload_key`] | the RSA-2048 key pair that signs update payloads, as update_engine's clients expect it |
 //! | [`verified`] | the evidence type |
 //! | [`error`] | what can be wrong with a key or a signature, and what to do about it |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod chain;
 pub mod error;
 pub mod payload_key;
 pub mod verified;

@@ -20,7 +20,8 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("sm-release", &["sm-model"]),
     ("sm-rollout", &["sm-model", "sm-trust"]),
     ("sm-host", &["sm-model"]),
-    ("sm-store", &["sm-model"]),
+    // The hash chain is sm-trust's; blobs are files that are whole or absent, which is sm-host's.
+    ("sm-store", &["sm-model", "sm-trust", "sm-host"]),
     ("sm-compose", &["sm-model", "sm-debian", "sm-image", "sm-trust", "sm-host"]),
     // Signatures of failures and verdicts over attempts are sm-release's.
     ("sm-vmtest", &["sm-model", "sm-image", "sm-release", "sm-host"]),

@@ -32,7 +32,15 @@ fn cache_of(xdg_cache_home: Option<OsString>, home: Option<OsString>) -> Option<
 /// Evidence that nobody else is fetching into the cache.
 #[derive(Debug)]
 pub(super) struct Guard {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // Closing alone would not do: a program that is being started meanwhile holds a copy of the file until it runs.
+        // When the system refuses, closing still does it, a little later.
+        let _released = self.file.unlock();
+    }
 }
 
 /// The cache's directories.
@@ -69,7 +77,7 @@ impl Cache {
             progress.note("waiting for another process that is fetching into the same cache");
             file.lock().map_err(FileError::io("lock", &path))?;
         }
-        Ok(Guard { _file: file })
+        Ok(Guard { file })
     }
 }
 

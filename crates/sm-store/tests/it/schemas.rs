@@ -3,9 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use sm_model::{exit, fleet::InstanceStatus};
-use sm_store::{Error, Store, Visit, views::LogFilter};
+use sm_store::{
+    Error, EventLog, Store, TestHistory, Until, Visit, test_history::AttemptFilter, views::LogFilter,
+};
 
-use crate::fleet::{Fleet, at, host, id};
+use crate::{
+    diary::{Note, note},
+    fleet::{Fleet, at, host, id},
+};
 
 /// `tests/data/schema-N.sql`: the dump of a small fleet as Stationmaster with schema N left it.
 fn samples() -> Vec<PathBuf> {
@@ -45,6 +50,18 @@ fn every_older_database_opens_and_keeps_its_fleet() {
         assert_eq!(instance.status, InstanceStatus::FellBack, "{}", sample.display());
         assert_eq!(instance.fell_back_from, [crate::fleet::version("4901.2.0")]);
         assert_eq!(views.log(&LogFilter { limit: 100, ..LogFilter::default() }).unwrap().len(), 6);
+
+        let mut log = EventLog::open(&path).unwrap();
+        let n_events = if sample.ends_with("schema-1.sql") { 0 } else { 3 };
+        let head = log.verify().unwrap();
+        assert_eq!(head.seq, n_events, "{}", sample.display());
+        assert_eq!(log.entries::<Note>(0, Until::Newest).unwrap().len() as u64, n_events);
+        log.append(head, at(1_785_000_600), &[note("and on")]).unwrap();
+
+        let mut history = TestHistory::open(&path).unwrap();
+        let n_attempts = usize::from(!sample.ends_with("schema-1.sql") && !sample.ends_with("schema-2.sql"));
+        assert_eq!(history.attempts(AttemptFilter::default()).unwrap().len(), n_attempts);
+        assert_eq!(history.record(&crate::test_history::report(2)).unwrap(), 2);
 
         store.rebuild().unwrap();
         assert_eq!(views.instance(&instance.machine_id).unwrap().unwrap().instance, instance);

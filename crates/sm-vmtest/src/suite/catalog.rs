@@ -47,6 +47,18 @@ pub enum Class {
     Boot,
 }
 
+impl Class {
+    /// What it is, for people.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Class::Offline => "Offline: artifacts only",
+            Class::Shared => "Shared: one running machine",
+            Class::Clone => "Clone: copies of a running machine",
+            Class::Boot => "Boot: own disks and real boots",
+        }
+    }
+}
+
 /// What a failure means for a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]

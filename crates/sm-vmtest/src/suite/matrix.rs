@@ -1,18 +1,13 @@
-//! A report for people: one line a test, in 80 columns, and below it what keeps the release back.
+//! A report as a matrix: a line for each test and scenario with its verdict, and what keeps the release back. How it looks to
+//! people is [`table`](super::table)'s.
 
-use std::fmt::{self, Write as _};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
-use sm_model::test_report::{Attempt, TestReport};
+use sm_model::test_report::{Attempt, Scenario, TestHost, TestId, TestReport};
 use sm_release::verdict::{Tally, Verdict};
 
-use super::{
-    catalog::{Gate, Test},
-    report::tallies,
-};
-
-/// Columns of a terminal.
-const WIDTH: usize = 80;
+use super::catalog::{self, Class, Gate, Test};
 
 /// Whether a required test of what does not exist yet keeps a release back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,17 +18,21 @@ pub enum NotYet {
     IsAllowed,
 }
 
-/// One test of a matrix.
+/// One test, in one scenario.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Line {
     /// The test's name.
-    pub test: &'static str,
+    pub test: TestId,
+    /// Under which circumstances.
+    pub scenario: Scenario,
     /// What it needs.
-    pub class: super::catalog::Class,
+    pub class: Class,
     /// What its failure means.
     pub gate: Gate,
     /// What its attempts add up to.
     pub verdict: Verdict,
+    /// Whether it keeps the release back.
+    pub keeps_back: bool,
     /// The attempts, counted.
     pub tally: Tally,
     /// What the attempt said that explains the verdict.
@@ -47,93 +46,93 @@ pub struct Line {
 pub struct Matrix {
     /// Version of the release.
     pub version: String,
-    /// Identity of release and suite, shortened.
+    /// Digest of its manifest.
     pub subject: String,
+    /// Digest of the suite.
+    pub suite: String,
+    /// The machine that ran the tests last.
+    pub host: TestHost,
     /// The tests, in order.
     pub lines: Vec<Line>,
-    /// Names of required tests that keep the release back.
-    pub kept_back_by: Vec<&'static str>,
 }
 
 impl Matrix {
-    /// What the report says about these tests. A test without an attempt is missing, which is not good.
+    /// What the report says about these tests, and about those of its own that the suite does not know by name: what a console
+    /// said, and tests from outside. A test without an attempt is missing, which is not good.
     pub fn of(report: &TestReport, tests: &[&'static Test], not_yet: NotYet) -> Self {
-        let tallies = tallies(report);
-        let lines: Vec<Line> = tests
-            .iter()
-            .map(|test| {
-                let tally = tallies.get(&test.id()).cloned().unwrap_or_default();
-                let shown = explaining(report, test, tally.verdict());
-                Line {
-                    test: test.name,
-                    class: test.class,
-                    gate: test.gate,
-                    verdict: tally.verdict(),
-                    tally,
-                    message: shown
-                        .map_or_else(|| "it was not run".to_owned(), |attempt| attempt.message.clone()),
-                    duration_millis: shown.map_or(0, |attempt| attempt.duration_millis),
-                }
-            })
-            .collect();
-        let keeps_back = |line: &&Line| {
-            let allowed = line.verdict == Verdict::NotYet && not_yet == NotYet::IsAllowed;
-            line.gate != Gate::Informing && line.verdict != Verdict::Passed && !allowed
-        };
+        let mut lines: Vec<Line> =
+            tests.iter().flat_map(|test| lines_of(report, &test.id(), test.class, test.gate)).collect();
+        if tests.iter().any(|test| test.class != Class::Offline) {
+            let others = unlisted(report);
+            lines.extend(others.iter().flat_map(|test| lines_of(report, test, Class::Boot, Gate::Blocking)));
+        }
+        for line in &mut lines {
+            let is_allowed = line.verdict == Verdict::NotYet && not_yet == NotYet::IsAllowed;
+            line.keeps_back = line.gate != Gate::Informing && line.verdict != Verdict::Passed && !is_allowed;
+        }
         Matrix {
             version: report.version.to_string(),
-            subject: format!("{:.12}, suite {:.12}", report.subject.to_string(), report.suite.to_string()),
-            kept_back_by: lines.iter().filter(keeps_back).map(|line| line.test).collect(),
+            subject: report.subject.to_string(),
+            suite: report.suite.to_string(),
+            host: report.host.clone(),
             lines,
         }
     }
 
+    /// Lines that keep the release back.
+    pub fn keeping_back(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(|line| line.keeps_back)
+    }
+
     /// Whether nothing keeps the release back.
     pub fn is_good(&self) -> bool {
-        self.kept_back_by.is_empty()
+        self.keeping_back().next().is_none()
     }
 }
 
+/// Tests of the report that are not in the catalog.
+fn unlisted(report: &TestReport) -> BTreeSet<TestId> {
+    let tests = report.attempts.iter().map(|attempt| &attempt.test);
+    tests.filter(|test| catalog::ALL.iter().all(|one| one.name != test.as_str())).cloned().collect()
+}
+
+/// A line for each scenario of a test; one without, where it was never tried.
+fn lines_of(report: &TestReport, test: &TestId, class: Class, gate: Gate) -> Vec<Line> {
+    let own: Vec<&Attempt> = report.attempts.iter().filter(|attempt| attempt.test == *test).collect();
+    let mut scenarios: BTreeSet<Scenario> = own.iter().map(|attempt| attempt.scenario.clone()).collect();
+    if scenarios.is_empty() {
+        scenarios.insert(Scenario::new());
+    }
+    let line = |scenario: Scenario| {
+        let attempts = || own.iter().copied().filter(|attempt| attempt.scenario == scenario);
+        let tally = Tally::of(attempts());
+        let shown = explaining(attempts().rev(), tally.verdict());
+        let message = shown.map_or_else(|| "it was not run".to_owned(), |attempt| attempt.message.clone());
+        Line {
+            test: test.clone(),
+            class,
+            gate,
+            verdict: tally.verdict(),
+            keeps_back: false,
+            tally,
+            message,
+            duration_millis: shown.map_or(0, |attempt| attempt.duration_millis),
+            scenario: scenario.clone(),
+        }
+    };
+    scenarios.into_iter().map(line).collect()
+}
+
 /// The newest attempt that is of the verdict's kind: a failure explains `flaky`, a later pass does not.
-fn explaining<'a>(report: &'a TestReport, test: &Test, verdict: Verdict) -> Option<&'a Attempt> {
-    let id = test.id();
-    let own = || report.attempts.iter().rev().filter(|attempt| attempt.test == id);
+fn explaining<'a>(
+    newest_first: impl Iterator<Item = &'a Attempt> + Clone,
+    verdict: Verdict,
+) -> Option<&'a Attempt> {
     let alone = |attempt: &&Attempt| match (verdict, Tally::of([*attempt]).verdict()) {
         (Verdict::Flaky, one) => one == Verdict::Failed,
         (verdict, one) => one == verdict,
     };
-    own().find(alone).or_else(|| own().next())
-}
-
-impl fmt::Display for Matrix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} (release {})", self.version, self.subject)?;
-        writeln!(f, "{:<28}  {:<7}  {:<12}  {:<7}  {:>8}", "TEST", "CLASS", "GATE", "VERDICT", "SECONDS")?;
-        for line in &self.lines {
-            let seconds = format!("{}.{}", line.duration_millis / 1000, line.duration_millis % 1000 / 100);
-            let (class, gate, word) = (line.class, line.gate, line.verdict.word());
-            writeln!(f, "{:<28}  {class:<7}  {gate:<12}  {word:<7}  {seconds:>8}", line.test)?;
-            if line.verdict != Verdict::Passed {
-                writeln!(f, "    {}", shortened(&line.message, WIDTH - 4))?;
-            }
-        }
-        let n_passed = self.lines.iter().filter(|line| line.verdict == Verdict::Passed).count();
-        write!(f, "{n_passed} of {} passed", self.lines.len())?;
-        match self.kept_back_by.len() {
-            0 => f.write_str("; nothing keeps the release back"),
-            n => write!(f, "; the release is kept back by {n}"),
-        }
-    }
-}
-
-fn shortened(text: &str, max_chars: usize) -> String {
-    if text.chars().count() <= max_chars {
-        return text.to_owned();
-    }
-    let mut short: String = text.chars().take(max_chars - 1).collect();
-    // Writing to a String cannot fail.
-    let _ = short.write_char('…');
-    short
+    newest_first.clone().find(alone).or_else(|| newest_first.clone().next())
 }
 
 #[cfg(test)]
@@ -195,37 +194,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_matrix_is_written_as_people_know_it() {
-        let (report, tests) = some();
-        let text = Matrix::of(&report, &tests, NotYet::Counts).to_string();
-        assert_eq!(
-            text,
-            "4893.0.0 (release abababababab, suite cdcdcdcdcdcd)\n\
-             TEST                          CLASS    GATE          VERDICT   SECONDS\n\
-             image.layout                  offline  never waived  passed        1.2\n\
-             image.os-release              offline  blocking      failed        1.2\n    `ID` is <\"other\">\n\
-             image.perms                   offline  blocking      errored       1.2\n    cannot read\n\
-             image.reproducible            offline  blocking      skipped       1.2\n    no twin\n\
-             image.size-budget             offline  informing     failed        1.2\n    too large\n\
-             image.cve-known               offline  blocking      not yet       1.2\n    nothing is there\n\
-             1 of 6 passed; the release is kept back by 4"
-        );
-    }
-
-    #[test]
-    fn every_line_fits_80_columns() {
-        let long = "word ".repeat(100);
-        let report = report(&[("journal.persist-and-limits", AttemptOutcome::Fail, &long)]);
-        let tests: Vec<_> = catalog::choose(&[], None).collect();
-        for line in Matrix::of(&report, &tests, NotYet::Counts).to_string().lines() {
-            assert!(line.chars().count() <= WIDTH, "{line}");
-        }
-    }
-
-    #[test]
     fn only_a_pass_of_every_required_test_is_good() {
         let (report, tests) = some();
-        let of = |not_yet| Matrix::of(&report, &tests, not_yet).kept_back_by;
+        let of = |not_yet| {
+            let matrix = Matrix::of(&report, &tests, not_yet);
+            matrix.keeping_back().map(|line| line.test.to_string()).collect::<Vec<_>>()
+        };
         let real = ["image.os-release", "image.perms", "image.reproducible"];
         assert_eq!(of(NotYet::IsAllowed), real);
         assert_eq!(of(NotYet::Counts)[3], "image.cve-known");
@@ -248,5 +222,28 @@ pub(super) mod tests {
         let tests: Vec<_> = catalog::choose(&[], Some("image.layout")).collect();
         let line = Matrix::of(&report, &tests, NotYet::Counts).lines.remove(0);
         assert_eq!((line.verdict, line.message.as_str()), (Verdict::Flaky, "torn"));
+    }
+
+    #[test]
+    fn scenarios_have_a_verdict_each() {
+        let mut report = report(&[
+            ("image.layout", AttemptOutcome::Pass, "fine"),
+            ("image.layout", AttemptOutcome::Fail, "torn"),
+        ]);
+        report.attempts[1].scenario = [("firmware".to_owned(), "bios".to_owned())].into();
+        let tests: Vec<_> = catalog::choose(&[], Some("image.layout")).collect();
+        let verdicts = Matrix::of(&report, &tests, NotYet::Counts).lines.into_iter().map(|line| line.verdict);
+        assert_eq!(verdicts.collect::<Vec<_>>(), [Verdict::Passed, Verdict::Failed]);
+    }
+
+    #[test]
+    fn what_a_console_said_keeps_a_release_back_though_no_list_names_it() {
+        let report = report(&[("console.kernel-panic", AttemptOutcome::Fail, "Kernel panic")]);
+        let of = |class| {
+            let tests: Vec<_> = catalog::choose(&[class], None).collect();
+            let matrix = Matrix::of(&report, &tests, NotYet::IsAllowed);
+            matrix.keeping_back().any(|line| line.test.as_str() == "console.kernel-panic")
+        };
+        assert!(of(Class::Boot) && !of(Class::Offline));
     }
 }

@@ -21,7 +21,8 @@
 //! | [`shared`] | the tests that look at a machine and leave it as it was |
 //! | [`release`] | a release as a folder holds it |
 //! | [`report`] | the report with its logs, kept by digest |
-//! | [`matrix`], [`tap`], [`junit`] | a report for people and for other programs |
+//! | [`matrix`] | verdicts over a report |
+//! | [`table`], [`tap`], [`junit`] | a matrix for people and for other programs |
 
 pub mod artifacts;
 pub mod bench;
@@ -42,6 +43,7 @@ pub mod report;
 pub mod room;
 pub mod run;
 pub mod shared;
+pub mod table;
 pub mod tap;
 pub mod trail;
 pub mod usr;

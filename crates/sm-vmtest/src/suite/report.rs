@@ -93,6 +93,7 @@ pub fn add(
     }
     loop {
         let (number, mut report) = newest(folder, subject)?.unwrap_or_else(|| (0, empty(subject)));
+        report.host = subject.host.clone();
         for attempt in &attempts {
             let number = next_number(&report.attempts, attempt);
             report.attempts.push(Attempt { number, ..attempt.clone() });

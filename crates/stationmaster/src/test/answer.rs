@@ -1,10 +1,17 @@
 //! The answer of a run, in three words: good, not good, or could not be judged. What nobody looked at is never good.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    io::{self, IsTerminal},
+    path::PathBuf,
+};
 
 use serde::Serialize;
 use sm_release::verdict::Verdict;
-use sm_vmtest::suite::matrix::Matrix;
+use sm_vmtest::suite::{
+    matrix::Matrix,
+    table::{self, Paint},
+};
 
 use crate::context::Outcome;
 
@@ -23,8 +30,7 @@ pub(super) enum Answer {
 impl Answer {
     pub(super) fn of(matrix: &Matrix) -> Self {
         let failed = |verdict| matches!(verdict, Verdict::Failed | Verdict::Flaky);
-        let keeping_back = matrix.lines.iter().filter(|line| matrix.kept_back_by.contains(&line.test));
-        match (matrix.is_good(), keeping_back.into_iter().any(|line| failed(line.verdict))) {
+        match (matrix.is_good(), matrix.keeping_back().any(|line| failed(line.verdict))) {
             (true, _) => Answer::Good,
             (false, true) => Answer::NotGood,
             (false, false) => Answer::NotJudged,
@@ -69,8 +75,14 @@ impl Judged {
 
 impl fmt::Display for Judged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.matrix)?;
-        writeln!(f, "report: {}", self.report.display())?;
-        write!(f, "answer: {}", self.answer)
+        writeln!(f, "{}", table::text(&self.matrix, paint()))?;
+        writeln!(f, "Report: {}", self.report.display())?;
+        write!(f, "Answer: {}", self.answer)
     }
+}
+
+/// Colours on a terminal, unless its owner wants none (<https://no-color.org>).
+fn paint() -> Paint {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if io::stdout().is_terminal() && !is_unwanted { Paint::Colour } else { Paint::Plain }
 }
