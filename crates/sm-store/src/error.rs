@@ -6,6 +6,8 @@ use sm_host::files::FileError;
 use sm_model::{FileName, Sha256, Timestamp, exit};
 use sm_trust::chain::{BrokenChain, Head};
 
+use crate::transfer::BadLine;
+
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -113,6 +115,54 @@ pub enum Error {
         /// Its name.
         digest: Sha256,
     },
+    /// A row that no version of this program writes.
+    #[error("row {row} of table `{table}` holds what was never written there")]
+    BadRow {
+        /// The table.
+        table: &'static str,
+        /// Which row.
+        row: u64,
+    },
+    /// Something is in the way of an export.
+    #[error("`{}` exists: expected a new name", path.display())]
+    Exists {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The store to import into holds something.
+    #[error("the store `{}` is not empty", path.display())]
+    NotEmpty {
+        /// Its database.
+        path: PathBuf,
+    },
+    /// A line of an export is no row.
+    #[error("line {line} of `{}` is not from an export", path.display())]
+    BadLine {
+        /// The file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        source: BadLine,
+    },
+    /// The database refuses a row of an export.
+    #[error("line {line} of `{}` cannot be taken into the store", path.display())]
+    RowRefused {
+        /// The file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: u64,
+        /// The database's reason.
+        source: rusqlite::Error,
+    },
+    /// Files of an export do not belong together.
+    #[error("`{}` does not belong to the export it lies in: {what}", path.display())]
+    NotThatExport {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -147,8 +197,16 @@ impl Error {
                     .into(),
             ),
             Error::LockTaken { .. } => Some("wait until it is done, then run the same command again".into()),
+            Error::NotEmpty { .. } => Some("name a database that does not exist yet with `--db`".into()),
+            Error::BadLine { .. } | Error::RowRefused { .. } | Error::NotThatExport { .. } => {
+                Some("the export was changed or cut: take another copy of it, whole".into())
+            }
+            Error::BadRow { .. } => Some("`stationmaster store verify` lists all that is wrong".into()),
             Error::File(error) => error.hint(),
-            Error::Statement { .. } | Error::EntryTooLong { .. } | Error::BlobTooLong { .. } => None,
+            Error::Statement { .. }
+            | Error::EntryTooLong { .. }
+            | Error::BlobTooLong { .. }
+            | Error::Exists { .. } => None,
         }
     }
 
@@ -164,11 +222,17 @@ impl Error {
             Error::Broken(_)
             | Error::OtherPlace { .. }
             | Error::NoInstant { .. }
+            | Error::BadRow { .. }
+            | Error::BadLine { .. }
+            | Error::RowRefused { .. }
+            | Error::NotThatExport { .. }
             | Error::BlobChanged { .. } => exit::VERIFICATION,
             Error::Open { .. }
             | Error::Statement { .. }
             | Error::Document { .. }
             | Error::NoBlob { .. }
+            | Error::Exists { .. }
+            | Error::NotEmpty { .. }
             | Error::File(_) => exit::STORAGE,
         }
     }

@@ -130,7 +130,7 @@ impl EventLog {
     /// When the database fails, the chain is broken, or an event is not one of this version's.
     pub fn entries<E: Event>(&self, after: u64, until: Until) -> Result<Vec<Entry<E>>, Error> {
         let mut entries = Vec::new();
-        self.walk(until, &mut |row| {
+        walk(&self.connection, until, &mut |row| {
             if row.seq > after {
                 entries.push(row.entry()?);
             }
@@ -149,7 +149,7 @@ impl EventLog {
         mut state: S,
         mut apply: impl FnMut(&mut S, &Entry<E>),
     ) -> Result<(S, Head), Error> {
-        let head = self.walk(until, &mut |row| {
+        let head = walk(&self.connection, until, &mut |row| {
             apply(&mut state, &row.entry()?);
             Ok(())
         })?;
@@ -161,34 +161,33 @@ impl EventLog {
     /// # Errors
     /// [`Error::Broken`] at the first entry that does not follow; else when the database fails.
     pub fn verify(&self) -> Result<Head, Error> {
-        self.walk(Until::Newest, &mut |_| Ok(()))
+        walk(&self.connection, Until::Newest, &mut |_| Ok(()))
     }
+}
 
-    /// Visits entries in order, one consistent view of the log, and checks that they are a chain.
-    pub(crate) fn walk(
-        &self,
-        until: Until,
-        visit: &mut dyn FnMut(&StoredEvent) -> Result<(), Error>,
-    ) -> Result<Head, Error> {
-        let failed = || Error::statement("read the log");
-        let (instant, seq) = match until {
-            Until::Newest => (None, None),
-            Until::Instant(instant) => (Some(instant.unix_secs()), None),
-            Until::Entry(seq) => (None, Some(i64::try_from(seq).unwrap_or(i64::MAX))),
-        };
-        let sql = "SELECT seq, recorded, kind, body, previous, digest FROM event
-                   WHERE (:instant IS NULL OR recorded <= :instant) AND (:seq IS NULL OR seq <= :seq) ORDER BY seq";
-        let mut statement = self.connection.prepare_cached(sql).map_err(failed())?;
-        let mut rows =
-            statement.query(named_params! { ":instant": instant, ":seq": seq }).map_err(failed())?;
-        let mut follower = Follower::default();
-        while let Some(row) = rows.next().map_err(failed())? {
-            let row = StoredEvent::read(row)?;
-            follower.follow(&row.link(), row.digest)?;
-            visit(&row)?;
-        }
-        Ok(follower.head())
+/// Visits entries in order, one consistent view of the log, and checks that they are a chain.
+pub(crate) fn walk(
+    connection: &Connection,
+    until: Until,
+    visit: &mut dyn FnMut(&StoredEvent) -> Result<(), Error>,
+) -> Result<Head, Error> {
+    let failed = || Error::statement("read the log");
+    let (instant, seq) = match until {
+        Until::Newest => (None, None),
+        Until::Instant(instant) => (Some(instant.unix_secs()), None),
+        Until::Entry(seq) => (None, Some(i64::try_from(seq).unwrap_or(i64::MAX))),
+    };
+    let sql = "SELECT seq, recorded, kind, body, previous, digest FROM event
+               WHERE (:instant IS NULL OR recorded <= :instant) AND (:seq IS NULL OR seq <= :seq) ORDER BY seq";
+    let mut statement = connection.prepare_cached(sql).map_err(failed())?;
+    let mut rows = statement.query(named_params! { ":instant": instant, ":seq": seq }).map_err(failed())?;
+    let mut follower = Follower::default();
+    while let Some(row) = rows.next().map_err(failed())? {
+        let row = StoredEvent::read(row)?;
+        follower.follow(&row.link(), row.digest)?;
+        visit(&row)?;
     }
+    Ok(follower.head())
 }
 
 fn body<E: Event>(event: &E, seq: u64, now: Timestamp) -> Result<String, Error> {

@@ -10,6 +10,8 @@
 //! | [`events`] | the event log: appending, reading, folding up to any past instant |
 //! | [`blobs`] | documents and evidence by digest, as files beside the database |
 //! | [`lock`] | locks between processes, as proofs |
+//! | [`mod@verify`] | checks all of it, and lists all that is wrong |
+//! | [`transfer`] | all of it as a folder of texts, and back |
 //! | [`ledger`] | the fleet log's seam: what one transaction can do, whichever database is behind it |
 //! | [`projection`] | how the fleet log's entries add up to an instance |
 //! | [`sqlite`] | the fleet's database: opening, writing, rebuilding |
@@ -25,6 +27,8 @@ pub mod lock;
 pub mod projection;
 pub mod sqlite;
 pub mod test_history;
+pub mod transfer;
+pub mod verify;
 pub mod views;
 
 mod document;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use sm_model::{
     MachineId, Timestamp,
     fleet::{Entry, Instance},
@@ -54,9 +54,8 @@ impl Store {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(Error::statement("begin a transaction"))?;
-        let mut ledger = SqliteLedger { transaction };
-        let value = work(&mut ledger)?;
-        ledger.transaction.commit().map_err(Error::statement("commit a transaction"))?;
+        let value = work(&mut SqliteLedger { connection: &transaction })?;
+        transaction.commit().map_err(Error::statement("commit a transaction"))?;
         Ok(value)
     }
 
@@ -69,13 +68,8 @@ impl Store {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(Error::statement("begin a transaction"))?;
-        let instances = fold_log(&transaction)?;
-        transaction.execute("DELETE FROM instance", ()).map_err(Error::statement("empty the projection"))?;
-        let mut ledger = SqliteLedger { transaction };
-        for instance in instances.values() {
-            ledger.project(instance)?;
-        }
-        ledger.transaction.commit().map_err(Error::statement("commit a transaction"))
+        recompute(&transaction)?;
+        transaction.commit().map_err(Error::statement("commit a transaction"))
     }
 }
 
@@ -126,8 +120,31 @@ const fn kind(entry: &Entry) -> &'static str {
     }
 }
 
+/// Empties the projection and recomputes it from the log.
+pub(crate) fn recompute(transaction: &Connection) -> Result<(), Error> {
+    let instances = fold_log(transaction)?;
+    transaction.execute("DELETE FROM instance", ()).map_err(Error::statement("empty the projection"))?;
+    let mut ledger = SqliteLedger { connection: transaction };
+    instances.values().try_for_each(|instance| ledger.project(instance))
+}
+
+/// Whether the projection is what the log adds up to.
+pub(crate) fn is_recomputable(connection: &Connection) -> Result<bool, Error> {
+    let failed = || Error::statement("read the projection");
+    let mut instances = fold_log(connection)?;
+    let mut statement = connection.prepare("SELECT document FROM instance").map_err(failed())?;
+    let mut rows = statement.query(()).map_err(failed())?;
+    while let Some(row) = rows.next().map_err(failed())? {
+        let stored: Instance = document::read("an instance", &row.get::<_, String>(0).map_err(failed())?)?;
+        if instances.remove(&stored.machine_id) != Some(stored) {
+            return Ok(false);
+        }
+    }
+    Ok(instances.is_empty())
+}
+
 struct SqliteLedger<'c> {
-    transaction: Transaction<'c>,
+    connection: &'c Connection,
 }
 
 impl SqliteLedger<'_> {
@@ -137,7 +154,7 @@ impl SqliteLedger<'_> {
         sql: &str,
         values: impl rusqlite::Params,
     ) -> Result<(), Error> {
-        let mut statement = self.transaction.prepare_cached(sql).map_err(Error::statement(operation))?;
+        let mut statement = self.connection.prepare_cached(sql).map_err(Error::statement(operation))?;
         statement.execute(values).map(drop).map_err(Error::statement(operation))
     }
 }
@@ -146,7 +163,7 @@ impl Ledger for SqliteLedger<'_> {
     fn instance(&self, machine_id: &MachineId) -> Result<Option<Instance>, Error> {
         let failed = || Error::statement("read an instance");
         let sql = "SELECT document FROM instance WHERE machine_id = ?1";
-        let mut statement = self.transaction.prepare_cached(sql).map_err(failed())?;
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed())?;
         let text: Option<String> =
             statement.query_row([machine_id.as_str()], |row| row.get(0)).optional().map_err(failed())?;
         text.map(|text| document::read("an instance", &text)).transpose()

@@ -9,4 +9,5 @@ mod processes;
 mod projection;
 mod schemas;
 mod test_history;
+mod transfer;
 mod views;
