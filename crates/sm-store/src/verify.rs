@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use rusqlite::Connection;
 use serde::Serialize;
+use sm_host::files::FileError;
 use sm_model::Sha256;
 use sm_trust::chain::Head;
 
@@ -29,7 +30,7 @@ pub struct Verification {
 /// # Errors
 /// When the store cannot be read at all.
 pub fn verify<E: Event>(database: &Path) -> Result<Verification, Error> {
-    let connection = sqlite::open(database)?;
+    let connection = existing(database)?;
     let mut found = Verification {
         n_events: count(&connection, "event")?,
         head: None,
@@ -50,6 +51,12 @@ pub fn verify<E: Event>(database: &Path) -> Result<Verification, Error> {
     }
     verify_blobs::<E>(database, &mut found)?;
     Ok(found)
+}
+
+/// Looking must not make the store that is looked for.
+pub(crate) fn existing(database: &Path) -> Result<Connection, Error> {
+    std::fs::metadata(database).map_err(FileError::io("open", database))?;
+    sqlite::open(database)
 }
 
 fn count(connection: &Connection, table: &str) -> Result<u64, Error> {

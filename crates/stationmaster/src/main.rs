@@ -11,6 +11,7 @@ mod named;
 mod payload;
 mod progress;
 mod serve;
+mod store;
 mod test;
 mod update_service;
 mod vm;
@@ -56,6 +57,8 @@ enum Verb {
     Payload(payload::Args),
     /// Serve updates and the release directory to hosts.
     Serve(serve::Args),
+    /// Check, export and import what Stationmaster remembers.
+    Store(store::Args),
     /// Boot an image or a release in a virtual machine, with a console.
     Vm(vm::Args),
     /// Show the whole chain at work: compose, boot, update, fall back.
@@ -86,6 +89,7 @@ fn run(verb: &Verb, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         Verb::Test(args) => test::run(args, ctx),
         Verb::Payload(args) => payload::run(args, ctx),
         Verb::Serve(args) => serve::run(args, ctx),
+        Verb::Store(args) => store::run(args, ctx),
         Verb::Vm(args) => vm::run(args, ctx),
         Verb::Demo(args) => demo::run(args, ctx),
         Verb::Manual(args) => manual::run(args, ctx),

@@ -16,7 +16,7 @@ use super::{
     FileIndex, INDEX, Index,
     tables::{TABLES, Table},
 };
-use crate::{Blobs, Error, schema, sqlite, verify};
+use crate::{Blobs, Error, schema, verify};
 
 /// Exports a store to a folder that does not exist yet. The store is checked first: a broken one is not exported.
 ///
@@ -44,7 +44,7 @@ pub fn export(database: &Path, to: &Path) -> Result<Index, Error> {
 
 fn write_all(database: &Path, dir: &Path) -> Result<Index, Error> {
     let failed = || Error::statement("begin to read");
-    let mut connection = sqlite::open(database)?;
+    let mut connection = verify::existing(database)?;
     // One transaction for all tables, so that the export is one moment of the store.
     let transaction = connection.transaction().map_err(failed())?;
     let head = verify::chain(&transaction)?;

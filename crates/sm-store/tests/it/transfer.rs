@@ -116,6 +116,7 @@ fn an_export_that_was_changed_anywhere_is_not_taken_in() {
             let database = dir.path().join("train.db");
             let imported = transfer::import(&export, &database);
             assert!(imported.is_err(), "{}: {:?}", path.display(), String::from_utf8_lossy(&changed));
+            assert_eq!(EventLog::open(&database).unwrap().head().unwrap().seq, 0);
             let left = verify::<Note>(&database).unwrap();
             assert_eq!((left.n_events, left.n_reports), (0, 0), "nothing of it is kept");
         }
@@ -177,6 +178,15 @@ fn a_broken_store_is_not_exported_and_everything_that_is_wrong_is_told() {
     let to = fleet.dir.path().join("export");
     assert!(matches!(transfer::export(&fleet.path, &to).unwrap_err(), Error::Broken(_)));
     assert!(!to.exists());
+}
+
+#[test]
+fn looking_for_a_store_does_not_make_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = dir.path().join("typo.db");
+    assert!(matches!(verify::<Note>(&nowhere).unwrap_err(), Error::File(_)));
+    assert!(matches!(transfer::export(&nowhere, &dir.path().join("to")).unwrap_err(), Error::File(_)));
+    assert_eq!(files_below(dir.path()), []);
 }
 
 #[test]
