@@ -52,6 +52,19 @@ pub(super) const TABLES: [Table; 5] = [
         ],
     },
     Table { name: "heartbeat", columns: &[("machine_id", Column::Text), ("last_check", Column::Instant)] },
+    Table {
+        name: "test_attempt",
+        columns: &[
+            ("seq", Column::Integer),
+            ("digest", Column::Digest),
+            ("test", Column::Text),
+            ("started", Column::Instant),
+            ("subject", Column::Text),
+            ("suite", Column::Text),
+            ("document", Column::Text),
+        ],
+    },
+    Table { name: "test_quarantine", columns: &[("seq", Column::Integer), ("document", Column::Text)] },
 ];
 
 /// Tables that are recomputed after an import.

@@ -90,7 +90,7 @@ fn the_spelling_of_an_export_is_pinned() {
         "exports of today must be readable for ever"
     );
     let index: Index = serde_json::from_slice(&fs::read(to.join("index.json")).unwrap()).unwrap();
-    assert_eq!((index.n_events, index.files.len()), (2, 3));
+    assert_eq!((index.n_events, index.files.len()), (2, 5));
 }
 
 #[test]
