@@ -29,6 +29,13 @@ fn filled(texts: &[String]) -> Fleet {
         let head = log.append(log.head().unwrap(), at(4), &[note(text.clone())]).unwrap();
         blobs.put(format!("blob of {} {text}", head.seq).as_bytes()).unwrap();
     }
+    rusqlite::Connection::open(&fleet.path)
+        .unwrap()
+        .execute_batch(
+            "INSERT INTO test_attempt VALUES (1, zeroblob(32), 'boot.uefi', 5, printf('%064d', 1), printf('%064d', 2), '{}');
+             INSERT INTO test_quarantine VALUES (1, '{}'), (2, '{\"a\":1}');",
+        )
+        .unwrap();
     fleet
 }
 
