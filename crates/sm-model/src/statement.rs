@@ -126,7 +126,6 @@ pub struct Poll {
     /// When they may be closed at the earliest.
     pub closes: Timestamp,
     /// Whether the train is expedited.
-    #[serde(flatten)]
     pub urgency: Urgency,
     /// Who may vote with weight.
     pub voters: Vec<Voter>,

@@ -107,7 +107,7 @@ serde_as_text!(StepId);
 pub enum Urgency {
     /// As planned.
     Normal,
-    /// It cannot wait: votes are open for a shorter time, and a smaller quorum decides.
+    /// It cannot wait: votes are open for a shorter time.
     Expedited {
         /// Why.
         reason: String,

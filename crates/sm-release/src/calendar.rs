@@ -58,6 +58,8 @@ pub struct Calendar {
     pub moves: BTreeMap<Channel, Vec<Moved>>,
     /// Closed days that are open all the same.
     pub expedites: Vec<Expedite>,
+    /// Days between releases, where a channel differs from [`CADENCE_DAYS`].
+    pub cadence_days: BTreeMap<Channel, i64>,
 }
 
 /// Why nothing is published on a day, and what would lift it.
@@ -123,7 +125,8 @@ impl Calendar {
     /// The next `n` days on which a channel's releases are due after its last one. A due day that is closed slips to the next
     /// open one; the cadence goes on from the target, so that one slip does not move all that follow.
     pub fn due(&self, channel: Channel, last: Date, n: usize) -> Vec<Due> {
-        let targets = (1..).map(|k| last.plus_days(CADENCE_DAYS * k));
+        let cadence = self.cadence_days.get(&channel).copied().unwrap_or(CADENCE_DAYS).max(1);
+        let targets = (1..).map(|k| last.plus_days(cadence * k));
         targets.take(n).filter_map(|target| self.place(channel, target)).collect()
     }
 
@@ -140,7 +143,7 @@ impl Calendar {
     }
 
     /// The first open day from `day` on, within two years: a longer freeze is no plan.
-    fn next_open(&self, day: Date) -> Option<Date> {
+    pub fn next_open(&self, day: Date) -> Option<Date> {
         (0..730).map(|n| day.plus_days(n)).find(|day| self.check(*day).is_ok())
     }
 }

@@ -1,21 +1,37 @@
-//! Release decisions, as pure functions over evidence.
+//! Release decisions, as pure functions over evidence and events.
 //!
 //! | module | what it decides |
 //! |---|---|
-//! | [`verdict`] | what all attempts at a test add up to |
+//! | [`train`] | the release train: `decide(state, command, now)` and `apply(state, event)` |
+//! | [`steps`] | the checklist: what is done before what, by whom |
+//! | [`gate`] | whether the evidence shows what the policy asks for |
+//! | [`go`] | what the ballots on a release add up to |
+//! | [`proof`] | how it is known who said something |
+//! | [`rules`] | the files that a project goes by, read strictly |
+//! | [`version`] | which version comes next, and why |
+//! | [`soak`] | which branch may come up, by the time its components were used |
+//! | [`lts`] | until when a long-term stream is supported, and what it takes |
 //! | [`calendar`] | when releases are due, and when nothing is published |
+//! | [`verdict`] | what all attempts at a test add up to |
 //! | [`flake`] | how often a test fails, with an interval, never a bare share |
 //! | [`signature`] | which failures are the same failure |
 //! | [`quarantine`] | which known failure is muted, for how long, and whether that satisfies a requirement |
-//! | [`version`] | which version comes next, and why |
 //! | [`investigation`] | whether the image, the test or the surroundings are to blame |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
 pub mod calendar;
 pub mod flake;
+pub mod gate;
+pub mod go;
 pub mod investigation;
+pub mod lts;
+pub mod proof;
 pub mod quarantine;
+pub mod rules;
 pub mod signature;
+pub mod soak;
+pub mod steps;
+pub mod train;
 pub mod verdict;
 pub mod version;

@@ -70,10 +70,21 @@ impl Tally {
         attempts.into_iter().fold(Tally::default(), |tally, attempt| tally.and(attempt))
     }
 
-    fn and(mut self, attempt: &Attempt) -> Tally {
-        match attempt.outcome {
-            AttemptOutcome::Pass => self.pass(attempt.isolation),
-            AttemptOutcome::Fail | AttemptOutcome::Timeout => self.fail(attempt),
+    fn and(self, attempt: &Attempt) -> Tally {
+        self.with(&attempt.outcome, attempt.isolation, attempt.signature)
+    }
+
+    /// Counts one more attempt.
+    #[must_use]
+    pub fn with(
+        mut self,
+        outcome: &AttemptOutcome,
+        isolation: Isolation,
+        signature: Option<FailureSignature>,
+    ) -> Tally {
+        match outcome {
+            AttemptOutcome::Pass => self.pass(isolation),
+            AttemptOutcome::Fail | AttemptOutcome::Timeout => self.fail(isolation, signature),
             AttemptOutcome::Error { .. } => self.n_errored += 1,
             AttemptOutcome::Skip { .. } => self.n_skipped += 1,
             AttemptOutcome::NotYet { .. } => self.n_not_yet += 1,
@@ -87,10 +98,10 @@ impl Tally {
         self.n_isolated_passed += u32::from(isolation == Isolation::Isolated);
     }
 
-    fn fail(&mut self, attempt: &Attempt) {
+    fn fail(&mut self, isolation: Isolation, signature: Option<FailureSignature>) {
         self.n_failed += 1;
-        self.n_isolated_failed += u32::from(attempt.isolation == Isolation::Isolated);
-        match attempt.signature {
+        self.n_isolated_failed += u32::from(isolation == Isolation::Isolated);
+        match signature {
             None => self.n_unsigned += 1,
             Some(signature) => {
                 if let Err(idx) = self.signatures.binary_search(&signature) {

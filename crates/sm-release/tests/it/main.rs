@@ -1,3 +1,6 @@
 //! Tests that hold the rules against the real world.
 
 mod history;
+mod properties;
+mod train;
+mod world;
