@@ -85,6 +85,13 @@ fn percent(bp: u16) -> String {
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
+/// Chance to see at least one failure in `n_runs` of a test that fails at this rate: how much a row of passes is worth.
+pub fn detection_power_bp(n_runs: u32, rate_bp: u16) -> u16 {
+    let passes = 1.0 - f64::from(rate_bp.min(10_000)) / 10_000.0;
+    // Beyond so many runs nothing changes within a basis point.
+    basis_points(1.0 - passes.powi(n_runs.min(1_000_000) as i32))
+}
+
 /// The course of results, oldest first, in one character each: `▁` passed, `█` failed, `·` could not be carried out.
 pub fn sparkline<'a>(attempts: impl IntoIterator<Item = &'a Attempt>) -> String {
     let mark = |attempt: &Attempt| match attempt.outcome {
@@ -105,6 +112,16 @@ mod tests {
         assert_eq!(FailureRate::from_counts(1, 20).to_string(), "1 of 20 failed (0.9 to 23.6 %)");
         assert_eq!(FailureRate::from_counts(3, 100).to_string(), "3 of 100 failed (1.0 to 8.5 %)");
         assert_eq!(FailureRate::from_counts(0, 0).to_string(), "never run");
+    }
+
+    #[test]
+    fn a_row_of_passes_is_worth_what_it_could_have_shown() {
+        // 20 runs show a flake of 5 % with 64 %, 50 runs with 92 %; 100 runs one of 1 % with 63 %.
+        assert_eq!(
+            [(20, 500), (50, 500), (100, 100)].map(|(n, bp)| detection_power_bp(n, bp)),
+            [6415, 9231, 6340]
+        );
+        assert_eq!([(0, 500), (7, 0), (1, 10_000)].map(|(n, bp)| detection_power_bp(n, bp)), [0, 0, 10_000]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Quarantine: a known failure is muted, for a time, and goes on being run. It matches one failure signature, so that a new
 //! failure of the same test still counts; it never stands in for a missing result; and no promotion inherits it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use sm_model::{
     Channel, Timestamp,
@@ -46,6 +48,21 @@ pub struct Quarantine {
     pub issue: String,
 }
 
+impl fmt::Display for QuarantineProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            QuarantineProblem::EndsBeforeItBegins => f.write_str("it ends before it begins"),
+            QuarantineProblem::TermTooLong => write!(f, "a term is longer than {MAX_TERM_DAYS} days"),
+            QuarantineProblem::TotalTooLong => write!(f, "all terms are longer than {MAX_TOTAL_DAYS} days"),
+            QuarantineProblem::TooManyExtensions => {
+                write!(f, "it was extended {MAX_EXTENSIONS} times already")
+            }
+            QuarantineProblem::OwnApproval => f.write_str("its owner cannot approve it"),
+            QuarantineProblem::NoIssue => f.write_str("it names no issue"),
+        }
+    }
+}
+
 /// Why a quarantine is not allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,6 +100,12 @@ impl Quarantine {
         .collect()
     }
 
+    /// Whether both mute one failure of one test in one scenario, for one channel.
+    pub fn is_about_the_same(&self, other: &Quarantine) -> bool {
+        let key = |one: &Quarantine| (one.test.clone(), one.scenario.clone(), one.signature, one.channel);
+        key(self) == key(other)
+    }
+
     fn mutes(&self, subject: &Subject<'_>, signature: FailureSignature) -> bool {
         self.problems().is_empty()
             && self.test == *subject.test
@@ -92,6 +115,42 @@ impl Quarantine {
             && self.opened <= subject.now
             && subject.now < self.expires
     }
+}
+
+/// What is told about quarantines, one thing at a time. Nothing told is ever changed; what is in force is a fold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Entry {
+    /// A failure is muted; or, where it is already, for another term.
+    Muted {
+        /// How.
+        quarantine: Quarantine,
+    },
+    /// It is not any more, before its time.
+    Lifted {
+        /// The quarantine that was in force.
+        quarantine: Quarantine,
+        /// When.
+        at: Timestamp,
+        /// By whom.
+        by: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// The quarantines that were not lifted, in the order they were opened. Those that have expired are among them: what has
+/// expired mutes nothing, and stays visible.
+pub fn standing(entries: &[Entry]) -> Vec<Quarantine> {
+    let mut standing: Vec<Quarantine> = Vec::new();
+    for entry in entries {
+        let (Entry::Muted { quarantine } | Entry::Lifted { quarantine, .. }) = entry;
+        standing.retain(|one| !one.is_about_the_same(quarantine));
+        if let Entry::Muted { quarantine } = entry {
+            standing.push(quarantine.clone());
+        }
+    }
+    standing
 }
 
 /// What is asked about: one test and scenario, for one channel, at one instant.
@@ -214,6 +273,18 @@ mod tests {
         assert!(!muted(|_| {}, Channel::Alpha, 105, &flaky));
         let followed_up = Tally { n_isolated_passed: ISOLATED_RERUNS, ..flaky };
         assert!(muted(|_| {}, Channel::Alpha, 105, &followed_up));
+    }
+
+    #[test]
+    fn another_term_takes_the_place_of_the_first_and_lifting_ends_it() {
+        let (first, other) = (quarantine(), Quarantine { signature: signature(9), ..quarantine() });
+        let second = Quarantine { n_extensions: 1, expires: at(120), ..quarantine() };
+        let muted = |one: &Quarantine| Entry::Muted { quarantine: one.clone() };
+        let told = [muted(&first), muted(&other), muted(&second)];
+        assert_eq!(standing(&told), [other.clone(), second.clone()]);
+        let lifted =
+            Entry::Lifted { quarantine: second, at: at(115), by: "bob".into(), why: "mended".into() };
+        assert_eq!(standing(&[&told[..], &[lifted]].concat()), [other]);
     }
 
     #[test]

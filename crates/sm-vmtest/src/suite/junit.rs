@@ -85,13 +85,13 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::suite::matrix::{NotYet, tests::some};
+    use crate::suite::matrix::tests::{COUNTS, some};
 
     #[test]
     fn skips_and_absent_features_are_errors() {
         let (report, tests) = some();
         assert_eq!(
-            text(&Matrix::of(&report, &tests, NotYet::Counts)),
+            text(&Matrix::of(&report, &tests, &COUNTS)),
             r#"<?xml version="1.0" encoding="UTF-8"?>
 <testsuite name="4893.0.0" tests="6" failures="1" errors="3" skipped="1">
   <testcase classname="offline" name="image.layout" time="1.234"/>

@@ -4,8 +4,14 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use sm_model::test_report::{Attempt, Scenario, TestHost, TestId, TestReport};
-use sm_release::verdict::{Tally, Verdict};
+use sm_model::{
+    Channel, Timestamp,
+    test_report::{Attempt, Scenario, TestHost, TestId, TestReport},
+};
+use sm_release::{
+    quarantine::{self, Quarantine},
+    verdict::{Tally, Verdict},
+};
 
 use super::catalog::{self, Class, Gate, Test};
 
@@ -33,12 +39,36 @@ pub struct Line {
     pub verdict: Verdict,
     /// Whether it keeps the release back.
     pub keeps_back: bool,
+    /// Whether its failures are known and muted, for a time.
+    pub is_muted: bool,
     /// The attempts, counted.
     pub tally: Tally,
     /// What the attempt said that explains the verdict.
     pub message: String,
     /// How long that attempt took.
     pub duration_millis: u64,
+}
+
+/// By what a matrix is read: it changes what keeps a release back, never a verdict.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// What becomes of tests of what does not exist yet.
+    pub not_yet: NotYet,
+    /// Known failures that are muted.
+    pub quarantines: &'a [Quarantine],
+    /// The channel that the release is for: no other channel's quarantines hold.
+    pub channel: Channel,
+    /// The instant.
+    pub now: Timestamp,
+}
+
+impl Rules<'_> {
+    /// Never what nobody may waive, and never a missing result.
+    fn mutes(&self, line: &Line) -> bool {
+        let (test, scenario) = (&line.test, &line.scenario);
+        let subject = quarantine::Subject { test, scenario, channel: self.channel, now: self.now };
+        line.gate != Gate::NeverWaive && quarantine::is_muted(&subject, &line.tally, self.quarantines)
+    }
 }
 
 /// Verdicts over a report, for some tests.
@@ -59,7 +89,7 @@ pub struct Matrix {
 impl Matrix {
     /// What the report says about these tests, and about those of its own that the suite does not know by name: what a console
     /// said, and tests from outside. A test without an attempt is missing, which is not good.
-    pub fn of(report: &TestReport, tests: &[&'static Test], not_yet: NotYet) -> Self {
+    pub fn of(report: &TestReport, tests: &[&'static Test], rules: &Rules<'_>) -> Self {
         let mut lines: Vec<Line> =
             tests.iter().flat_map(|test| lines_of(report, &test.id(), test.class, test.gate)).collect();
         if tests.iter().any(|test| test.class != Class::Offline) {
@@ -67,8 +97,12 @@ impl Matrix {
             lines.extend(others.iter().flat_map(|test| lines_of(report, test, Class::Boot, Gate::Blocking)));
         }
         for line in &mut lines {
-            let is_allowed = line.verdict == Verdict::NotYet && not_yet == NotYet::IsAllowed;
-            line.keeps_back = line.gate != Gate::Informing && line.verdict != Verdict::Passed && !is_allowed;
+            let is_allowed = line.verdict == Verdict::NotYet && rules.not_yet == NotYet::IsAllowed;
+            line.is_muted = rules.mutes(line);
+            line.keeps_back = line.gate != Gate::Informing
+                && line.verdict != Verdict::Passed
+                && !is_allowed
+                && !line.is_muted;
         }
         Matrix {
             version: report.version.to_string(),
@@ -114,6 +148,7 @@ fn lines_of(report: &TestReport, test: &TestId, class: Class, gate: Gate) -> Vec
             gate,
             verdict: tally.verdict(),
             keeps_back: false,
+            is_muted: false,
             tally,
             message,
             duration_millis: shown.map_or(0, |attempt| attempt.duration_millis),
@@ -139,11 +174,20 @@ fn explaining<'a>(
 pub(super) mod tests {
     use sm_model::{
         Sha256,
-        test_report::{AttemptOutcome, Isolation, TestHost},
+        test_report::{AttemptOutcome, FailureSignature, Isolation, TestHost},
     };
 
     use super::*;
     use crate::suite::catalog;
+
+    /// What does not exist yet counts; nothing is muted.
+    pub(in crate::suite) const COUNTS: Rules<'_> = Rules {
+        not_yet: NotYet::Counts,
+        quarantines: &[],
+        channel: Channel::Alpha,
+        now: Timestamp::UNIX_EPOCH,
+    };
+    const ALLOWED: Rules<'_> = Rules { not_yet: NotYet::IsAllowed, ..COUNTS };
 
     /// A report of one attempt each at these tests.
     pub(in crate::suite) fn report(outcomes: &[(&str, AttemptOutcome, &str)]) -> TestReport {
@@ -196,20 +240,20 @@ pub(super) mod tests {
     #[test]
     fn only_a_pass_of_every_required_test_is_good() {
         let (report, tests) = some();
-        let of = |not_yet| {
-            let matrix = Matrix::of(&report, &tests, not_yet);
+        let of = |rules| {
+            let matrix = Matrix::of(&report, &tests, rules);
             matrix.keeping_back().map(|line| line.test.to_string()).collect::<Vec<_>>()
         };
         let real = ["image.os-release", "image.perms", "image.reproducible"];
-        assert_eq!(of(NotYet::IsAllowed), real);
-        assert_eq!(of(NotYet::Counts)[3], "image.cve-known");
-        assert!(Matrix::of(&report, &tests[..1], NotYet::Counts).is_good());
+        assert_eq!(of(&ALLOWED), real);
+        assert_eq!(of(&COUNTS)[3], "image.cve-known");
+        assert!(Matrix::of(&report, &tests[..1], &COUNTS).is_good());
     }
 
     #[test]
     fn a_test_that_was_not_run_is_missing() {
         let tests: Vec<_> = catalog::choose(&[], Some("image.layout")).collect();
-        let matrix = Matrix::of(&report(&[]), &tests, NotYet::IsAllowed);
+        let matrix = Matrix::of(&report(&[]), &tests, &ALLOWED);
         assert_eq!((matrix.lines[0].verdict, matrix.is_good()), (Verdict::Missing, false));
     }
 
@@ -220,7 +264,7 @@ pub(super) mod tests {
             ("image.layout", AttemptOutcome::Pass, "fine"),
         ]);
         let tests: Vec<_> = catalog::choose(&[], Some("image.layout")).collect();
-        let line = Matrix::of(&report, &tests, NotYet::Counts).lines.remove(0);
+        let line = Matrix::of(&report, &tests, &COUNTS).lines.remove(0);
         assert_eq!((line.verdict, line.message.as_str()), (Verdict::Flaky, "torn"));
     }
 
@@ -232,7 +276,7 @@ pub(super) mod tests {
         ]);
         report.attempts[1].scenario = [("firmware".to_owned(), "bios".to_owned())].into();
         let tests: Vec<_> = catalog::choose(&[], Some("image.layout")).collect();
-        let verdicts = Matrix::of(&report, &tests, NotYet::Counts).lines.into_iter().map(|line| line.verdict);
+        let verdicts = Matrix::of(&report, &tests, &COUNTS).lines.into_iter().map(|line| line.verdict);
         assert_eq!(verdicts.collect::<Vec<_>>(), [Verdict::Passed, Verdict::Failed]);
     }
 
@@ -241,9 +285,37 @@ pub(super) mod tests {
         let report = report(&[("console.kernel-panic", AttemptOutcome::Fail, "Kernel panic")]);
         let of = |class| {
             let tests: Vec<_> = catalog::choose(&[class], None).collect();
-            let matrix = Matrix::of(&report, &tests, NotYet::IsAllowed);
+            let matrix = Matrix::of(&report, &tests, &ALLOWED);
             matrix.keeping_back().any(|line| line.test.as_str() == "console.kernel-panic")
         };
         assert!(of(Class::Boot) && !of(Class::Offline));
+    }
+
+    #[test]
+    fn a_known_failure_is_muted_unless_nobody_may_waive_it() {
+        let signature = FailureSignature(Sha256([7; 32]));
+        let keeping_back = |test: &str| {
+            let mut report = report(&[(test, AttemptOutcome::Fail, "torn")]);
+            report.attempts[0].signature = Some(signature);
+            let quarantine = Quarantine {
+                test: test.parse().unwrap(),
+                scenario: Scenario::new(),
+                signature,
+                channel: Channel::Alpha,
+                opened: "2026-11-20T00:00:00Z".parse().unwrap(),
+                expires: "2026-11-27T00:00:00Z".parse().unwrap(),
+                n_extensions: 0,
+                owner: "bob".into(),
+                approved_by: "carol".into(),
+                issue: "#1".into(),
+            };
+            let quarantines = [quarantine];
+            let rules = |now: &str| Rules { now: now.parse().unwrap(), quarantines: &quarantines, ..COUNTS };
+            let tests: Vec<_> = catalog::choose(&[], Some(test)).collect();
+            ["2026-11-23T00:00:00Z", "2026-11-27T00:00:00Z"]
+                .map(|now| Matrix::of(&report, &tests, &rules(now)).keeping_back().count())
+        };
+        assert_eq!(keeping_back("image.perms"), [0, 1]);
+        assert_eq!(keeping_back("image.layout"), [1, 1]);
     }
 }

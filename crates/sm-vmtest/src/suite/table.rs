@@ -140,6 +140,7 @@ fn runs(line: &Line) -> String {
     let tally = &line.tally;
     let n_results = tally.n_passed + tally.n_failed;
     match (tally.n_failed, n_results) {
+        _ if line.is_muted => "muted".to_owned(),
         (_, 0 | 1) => String::new(),
         (0, n) => format!("{n} runs"),
         (n_failed, n) => format!("{n_failed} of {n} fail"),
@@ -206,16 +207,13 @@ mod tests {
     use super::*;
     use crate::suite::{
         catalog,
-        matrix::{
-            NotYet,
-            tests::{report, some},
-        },
+        matrix::tests::{COUNTS, report, some},
     };
 
     #[test]
     fn the_matrix_reads_as_people_know_it() {
         let (report, tests) = some();
-        let text = text(&Matrix::of(&report, &tests, NotYet::Counts), Paint::Plain);
+        let text = text(&Matrix::of(&report, &tests, &COUNTS), Paint::Plain);
         assert_eq!(
             text,
             "\
@@ -250,7 +248,7 @@ image.reproducible, image.cve-known."
             (&"x".repeat(120), AttemptOutcome::Fail, &"y".repeat(300)),
         ]);
         let tests: Vec<_> = catalog::choose(&[], None).collect();
-        for line in text(&Matrix::of(&report, &tests, NotYet::Counts), Paint::Plain).lines() {
+        for line in text(&Matrix::of(&report, &tests, &COUNTS), Paint::Plain).lines() {
             assert!(line.chars().count() <= WIDTH, "{line}");
         }
     }
@@ -258,7 +256,7 @@ image.reproducible, image.cve-known."
     #[test]
     fn colours_add_nothing_that_words_do_not_say() {
         let (report, tests) = some();
-        let matrix = Matrix::of(&report, &tests, NotYet::Counts);
+        let matrix = Matrix::of(&report, &tests, &COUNTS);
         let mut painted = text(&matrix, Paint::Colour);
         for code in ["[1m", "[2m", "[31m", "[32m", "[33m", "[0m"] {
             painted = painted.replace(&format!("\u{1b}{code}"), "");
@@ -275,7 +273,7 @@ image.reproducible, image.cve-known."
             ("image.layout", AttemptOutcome::Pass, "fine"),
         ]);
         let tests: Vec<_> = catalog::choose(&[], Some("image.layout")).collect();
-        let text = text(&Matrix::of(&report, &tests, NotYet::Counts), Paint::Plain);
+        let text = text(&Matrix::of(&report, &tests, &COUNTS), Paint::Plain);
         assert!(
             text.contains("≈ image.layout                   flaky    never waived 1 of 3 fail"),
             "{text}"
