@@ -1,25 +1,23 @@
 //! `stationmaster test`: is this release good? The tests are `sm_vmtest::suite`'s, the verdicts `sm_release`'s; this verb
-//! carries them out, keeps the report beside the release and tells the answer.
+//! carries them out, keeps the reports beside the release and the history in the store, and tells the answer.
 
 mod answer;
 mod bench;
+mod burn_in;
+mod history;
+mod investigate;
+mod list;
+mod quarantine;
 mod release;
+mod rerun;
+mod run;
 mod stage;
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-use sm_model::test_report::Isolation;
-use sm_vmtest::suite::{
-    catalog::{self, Class, Test},
-    junit,
-    matrix::{Matrix, NotYet},
-    tap,
-};
+use sm_vmtest::suite::catalog::{self, Class, Test};
 
 use crate::context::{Context, Outcome};
-use answer::Judged;
-use bench::Bench;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,9 +27,12 @@ Examples:
       Look into the artifacts only; no machine is started.
   stationmaster test 4893.0.1 --only 'image.*' --tap
       Some of the tests, as TAP.
+  stationmaster test history boot.uefi
+      How often a test failed, with an interval.
 
 The report lies beside the release, in reports/VERSION-DIGEST/. It is never
-edited: running again adds attempts, in a next report, and removes none.
+edited: running again adds attempts, in a next report, and removes none. A
+test that fails runs twice more, alone: that too only adds evidence.
 
 Exit codes: 0 good; 8 not good: a required test failed; 10 could not be
 judged: none failed, but one could not be carried out, was skipped, was not
@@ -39,33 +40,28 @@ run, or does not exist yet.";
 
 /// Tell whether a release is good: run the test suite at it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
-    /// A release directory, an image in one, or a VERSION below the root.
-    image: PathBuf,
+    #[command(subcommand)]
+    verb: Option<Verb>,
     #[command(flatten)]
-    places: Places,
-    /// Classes of tests [default: all].
-    #[arg(long, value_name = "CLASS", value_enum, value_delimiter = ',')]
-    suite: Vec<Suite>,
-    /// Only tests whose names match: `*` stands for any characters.
-    #[arg(long, value_name = "GLOB")]
-    only: Option<String>,
-    /// How often to run each test.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    repeat: u32,
-    /// Do not run failed tests again, each twice and alone.
-    #[arg(long)]
-    no_rerun: bool,
-    /// What does not exist yet keeps no release back.
-    #[arg(long)]
-    allow_not_yet: bool,
-    /// Print TAP (Test Anything Protocol).
-    #[arg(long, conflicts_with = "json")]
-    tap: bool,
-    /// Also write JUnit XML into this folder.
-    #[arg(long, value_name = "DIR")]
-    junit: Option<PathBuf>,
+    run: run::Args,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Show every test: what it needs, what its failure means, what it asserts.
+    List(list::Args),
+    /// Run the tests of a report again that did not pass.
+    Rerun(Box<rerun::Args>),
+    /// Show how often a test failed, with an interval.
+    History(history::Args),
+    /// Spend repeats on the tests that were observed least.
+    BurnIn(Box<burn_in::Args>),
+    /// Find out who broke a test: the image, the suite, or the surroundings.
+    Investigate(Box<investigate::Args>),
+    /// Mute a known failure for a time; the test goes on being run.
+    Quarantine(quarantine::Args),
 }
 
 /// Where everything lies that a run needs.
@@ -86,6 +82,8 @@ pub(crate) struct Places {
     /// Where reports go [default: reports/ beside the release].
     #[arg(long, value_name = "DIR")]
     reports: Option<PathBuf>,
+    #[command(flatten)]
+    store: Store,
     /// Where working files go [default: the system's temporary folder].
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
@@ -94,6 +92,14 @@ pub(crate) struct Places {
     mirror: Vec<String>,
     #[command(flatten)]
     machines: stage::Machines,
+}
+
+/// Where the history is kept.
+#[derive(Debug, clap::Args)]
+struct Store {
+    /// The history of all tests is kept here; made where it is missing.
+    #[arg(long, value_name = "FILE", default_value = "stationmaster.db")]
+    db: PathBuf,
 }
 
 /// What tests need, as the command line says it.
@@ -120,26 +126,15 @@ impl From<Suite> for Class {
     }
 }
 
-/// Runs the tests, keeps the report, tells the answer.
-pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-    let tests = args.chosen()?;
-    let bench = Bench::set_up(&args.image, &args.places, ctx)?;
-    for _ in 0..args.repeat {
-        bench.run(&tests, Isolation::Suite)?;
-    }
-    if !args.no_rerun {
-        bench.rerun_failed(&tests)?;
-    }
-    let (report, path) = bench.report()?;
-    let not_yet = if args.allow_not_yet { NotYet::IsAllowed } else { NotYet::Counts };
-    let judged = Judged::new(Matrix::of(&report, &tests, not_yet), path);
-    args.write_junit(&judged.matrix)?;
-    if args.tap {
-        ctx.line(tap::text(&judged.matrix).trim_end())?
-    } else {
-        ctx.data(&judged)?
-    }
-    Ok(judged.answer.outcome())
+/// Which tests are meant.
+#[derive(Debug, clap::Args)]
+struct Choice {
+    /// Classes of tests [default: all].
+    #[arg(long, value_name = "CLASS", value_enum, value_delimiter = ',')]
+    suite: Vec<Suite>,
+    /// Only tests whose names match: `*` stands for any characters.
+    #[arg(long, value_name = "GLOB")]
+    only: Option<String>,
 }
 
 /// No test is of the classes and the name that were given.
@@ -159,8 +154,8 @@ impl NoTest {
     }
 }
 
-impl Args {
-    fn chosen(&self) -> anyhow::Result<Vec<&'static Test>> {
+impl Choice {
+    fn tests(&self) -> anyhow::Result<Vec<&'static Test>> {
         let classes: Vec<Class> = self.suite.iter().copied().map(Class::from).collect();
         let tests: Vec<_> = catalog::choose(&classes, self.only.as_deref()).collect();
         if tests.is_empty() {
@@ -168,11 +163,16 @@ impl Args {
         }
         Ok(tests)
     }
+}
 
-    fn write_junit(&self, matrix: &Matrix) -> anyhow::Result<()> {
-        let Some(folder) = &self.junit else { return Ok(()) };
-        let path = folder.join(format!("stationmaster-{}.xml", matrix.version));
-        sm_host::files::write_atomic(&path, junit::text(matrix).as_bytes())
-            .with_context(|| format!("cannot write JUnit XML into `{}`", folder.display()))
+pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+    match &args.verb {
+        None => run::run(&args.run, ctx),
+        Some(Verb::List(args)) => list::run(args, ctx),
+        Some(Verb::Rerun(args)) => rerun::run(args, ctx),
+        Some(Verb::History(args)) => history::run(args, ctx),
+        Some(Verb::BurnIn(args)) => burn_in::run(args, ctx),
+        Some(Verb::Investigate(args)) => investigate::run(args, ctx),
+        Some(Verb::Quarantine(args)) => quarantine::run(args, ctx),
     }
 }
