@@ -29,6 +29,8 @@ fn advice(cause: &(dyn Error + 'static)) -> Option<Advice> {
         crate::compose::Unready,
         crate::named::UnknownRelease,
         crate::test::NoTest,
+        crate::test::NotOurs,
+        crate::test::Refused,
         sm_compose::archive::ArchiveError,
         sm_compose::build::BuildError,
         sm_compose::image::ComposeError,

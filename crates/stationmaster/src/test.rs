@@ -65,7 +65,7 @@ enum Verb {
 }
 
 /// Where everything lies that a run needs.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Places {
     /// Where releases lie.
     #[arg(long, value_name = "DIR", default_value = "releases")]
@@ -95,7 +95,7 @@ pub(crate) struct Places {
 }
 
 /// Where the history is kept.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 struct Store {
     /// The history of all tests is kept here; made where it is missing.
     #[arg(long, value_name = "FILE", default_value = "stationmaster.db")]
@@ -125,6 +125,9 @@ impl From<Suite> for Class {
         }
     }
 }
+
+pub(crate) use quarantine::Refused;
+pub(crate) use rerun::NotOurs;
 
 /// Which tests are meant.
 #[derive(Debug, clap::Args)]

@@ -8,20 +8,26 @@ use std::{
 use anyhow::Context as _;
 use sm_compose::release::ReleaseDir;
 use sm_host::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     process::SystemRunner,
     progress::{Progress, Unit},
     tools::ToolsTree,
 };
-use sm_model::test_report::{Attempt, AttemptOutcome, Isolation, TestHost, TestReport};
-use sm_release::{quarantine::ISOLATED_RERUNS, verdict::Verdict};
+use sm_model::test_report::{Attempt, Isolation, TestHost, TestReport};
+use sm_release::{
+    quarantine::{ISOLATED_RERUNS, standing},
+    verdict::{Tally, Verdict},
+};
+use sm_store::TestHistory;
 use sm_vmtest::suite::{
     catalog::{Means, Test, suite_digest},
     crew::{self, Order},
     gather::{Described, gather},
     lists::Lists,
+    matrix::{Matrix, NotYet, Rules},
     report::{self, Subject},
-    run::{Tried, run},
+    run::{Tried, not_yet, run},
+    table::shape,
 };
 
 use super::{Places, release, stage};
@@ -64,73 +70,111 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Tries each test once and keeps what came of it.
-    pub(super) fn run(&self, tests: &[&'static Test], isolation: Isolation) -> anyhow::Result<()> {
-        let mut tried = self.attempts(tests, isolation)?;
-        tried.iter_mut().for_each(|one| one.attempt.isolation = isolation);
-        report::add(&self.folder, &self.subject, tried)?;
-        Ok(())
+    /// What reports of this bench are about.
+    pub(super) const fn subject(&self) -> &Subject {
+        &self.subject
     }
 
-    /// Looks at everything anew: nothing is left from an earlier attempt.
-    fn attempts(&self, tests: &[&'static Test], isolation: Isolation) -> anyhow::Result<Vec<Tried>> {
+    /// Tries each test once and keeps what came of it, in a next report and in the history. What fails fastest comes first.
+    pub(super) fn run(&self, tests: &[&'static Test], isolation: Isolation) -> anyhow::Result<Vec<Attempt>> {
         let scratch = self.scratch()?;
         let (with_machines, without): (Vec<_>, Vec<_>) = tests
             .iter()
             .partition(|test| matches!(test.means, Means::Shared(_) | Means::Clone(_) | Means::Boot(_)));
-        let mut tried = self.look(&without, scratch.path());
-        tried.extend(self.start_machines(&with_machines, isolation, scratch.path())?);
-        Ok(tried)
+        let mut attempts = Vec::new();
+        if !without.is_empty() {
+            attempts.extend(self.keep(self.look(&without, scratch.path()), isolation, &self.subject)?);
+        }
+        if !with_machines.is_empty() {
+            attempts.extend(self.run_machines(&with_machines, isolation, scratch.path())?);
+        }
+        Ok(attempts)
     }
 
+    /// Looks at the artifacts anew: nothing is left from an earlier attempt.
     fn look(&self, tests: &[&'static Test], scratch: &Path) -> Vec<Tried> {
-        if tests.is_empty() {
-            return Vec::new();
+        if !tests.iter().any(|test| matches!(test.means, Means::Look(_))) {
+            return not_yet(tests, &SystemClock);
         }
         let opening = self.progress.begin("open the images", Unit::Waiting, None);
         let facts = gather(self.described.clone(), self.lists.clone(), &self.tools, &SystemRunner, scratch);
         drop(opening);
-        let _looking = self.progress.begin("run the tests", Unit::Waiting, None);
+        let _looking = self.progress.begin("look into the artifacts", Unit::Waiting, None);
         run(tests, &facts, &SystemClock)
     }
 
-    fn start_machines(
+    fn run_machines(
         &self,
         tests: &[&'static Test],
         isolation: Isolation,
         scratch: &Path,
-    ) -> anyhow::Result<Vec<Tried>> {
-        if tests.is_empty() {
-            return Ok(Vec::new());
-        }
+    ) -> anyhow::Result<Vec<Attempt>> {
         let (programs, dir) = (stage::programs(&self.tools)?, scratch.join("machines"));
         let stage = stage::stage(&self.release, &self.lists, programs, self.places, &dir)?;
+        let mut subject = self.subject.clone();
+        subject.host.accelerator = stage.host.accelerator().to_string();
         let task = self.progress.begin("run tests with machines", Unit::Items, Some(tests.len() as u64));
         let ended = |tried: &Tried| {
-            let Attempt { test, outcome, message, duration_millis, .. } = &tried.attempt;
-            self.progress.note(&format!("{test}: {} in {duration_millis} ms: {message}", word(outcome)));
+            self.progress.note(&told(&tried.attempt));
             task.advance(1);
         };
         let order =
             Order { clock: &SystemClock, isolation, cancelled: &AtomicBool::new(false), ended: &ended };
-        Ok(crew::run(tests, &stage, &order))
+        self.keep(crew::run(tests, &stage, &order), isolation, &subject)
+    }
+
+    fn keep(
+        &self,
+        mut tried: Vec<Tried>,
+        isolation: Isolation,
+        subject: &Subject,
+    ) -> anyhow::Result<Vec<Attempt>> {
+        tried.iter_mut().for_each(|one| one.attempt.isolation = isolation);
+        let attempts = tried.iter().map(|one| one.attempt.clone()).collect();
+        let (report, _) = report::add(&self.folder, subject, tried)?;
+        self.history()?.record(&report)?;
+        Ok(attempts)
+    }
+
+    /// What was seen of tests before, of this release and of others.
+    pub(super) fn history(&self) -> anyhow::Result<TestHistory> {
+        Ok(TestHistory::open(&self.places.store.db)?)
     }
 
     /// Runs tests that failed again, each alone: evidence about the failure, never instead of it.
     pub(super) fn rerun_failed(&self, tests: &[&'static Test]) -> anyhow::Result<()> {
         let (report, _) = self.report()?;
         let tallies = report::tallies(&report);
-        for test in tests {
-            let failed = |verdict| matches!(verdict, Verdict::Failed | Verdict::Flaky);
-            let Some(tally) = tallies.get(&test.id()).filter(|tally| failed(tally.verdict())) else {
-                continue;
-            };
-            for _ in tally.n_isolated_passed + tally.n_isolated_failed..ISOLATED_RERUNS {
-                self.progress.note(&format!("{} failed: once more, alone", test.name));
-                self.run(&[test], Isolation::Isolated)?;
+        let n_done = |test: &Test| {
+            let tally = tallies.get(&test.id()).filter(|tally| has_failed(tally))?;
+            Some(tally.n_isolated_passed + tally.n_isolated_failed)
+        };
+        for round in 0..ISOLATED_RERUNS {
+            let is_due = |test: &&&Test| n_done(test).is_some_and(|n_done| n_done <= round);
+            let again: Vec<&'static Test> = tests.iter().filter(is_due).copied().collect();
+            if !again.is_empty() {
+                let names: Vec<&str> = again.iter().map(|test| test.name).collect();
+                self.progress.note(&format!("failed, so again, alone: {}", names.join(", ")));
+                self.run(&again, Isolation::Isolated)?;
             }
         }
         Ok(())
+    }
+
+    /// What the newest report says about these tests, and its place.
+    pub(super) fn matrix(
+        &self,
+        tests: &[&'static Test],
+        not_yet: NotYet,
+    ) -> anyhow::Result<(Matrix, PathBuf)> {
+        let (report, path) = self.report()?;
+        let rules = Rules {
+            not_yet,
+            quarantines: &standing(&self.history()?.quarantines()?),
+            channel: self.release.manifest().channel,
+            now: SystemClock.now(),
+        };
+        Ok((Matrix::of(&report, tests, &rules), path))
     }
 
     /// The newest report: every attempt so far.
@@ -177,14 +221,15 @@ fn memory_mib() -> u64 {
     (system.totalram * u64::from(system.mem_unit)) >> 20
 }
 
-fn word(outcome: &AttemptOutcome) -> &'static str {
-    match outcome {
-        AttemptOutcome::Pass => "passed",
-        AttemptOutcome::Fail => "failed",
-        AttemptOutcome::Timeout => "timed out",
-        AttemptOutcome::Error { .. } => "could not be carried out",
-        AttemptOutcome::Skip { .. } => "skipped",
-        AttemptOutcome::NotYet { .. } => "does not exist yet",
-        AttemptOutcome::Cancelled => "cancelled",
-    }
+const fn has_failed(tally: &Tally) -> bool {
+    matches!(tally.verdict(), Verdict::Failed | Verdict::Flaky)
+}
+
+/// `✓ boot.uefi  61.2 s  running`, as an attempt ends.
+fn told(attempt: &Attempt) -> String {
+    let verdict = Tally::of([attempt]).verdict();
+    let millis = attempt.duration_millis;
+    let seconds = format!("{}.{} s", millis / 1000, millis % 1000 / 100);
+    let message = if verdict == Verdict::Passed { "" } else { attempt.message.as_str() };
+    format!("{} {:<30} {seconds:>8}  {message}", shape(verdict), attempt.test.as_str()).trim_end().to_owned()
 }

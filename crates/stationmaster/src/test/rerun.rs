@@ -90,7 +90,8 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         Some(pattern) => matches(pattern, test.name),
         None => tallies.get(&test.id()).map(Tally::verdict).is_some_and(|verdict| verdict != Verdict::Passed),
     };
-    let all: Vec<&'static Test> = catalog::ALL.iter().filter(|test| tallies.contains_key(&test.id())).collect();
+    let all: Vec<&'static Test> =
+        catalog::ALL.iter().filter(|test| tallies.contains_key(&test.id())).collect();
     let again: Vec<&'static Test> = all.iter().filter(is_meant).copied().collect();
     if again.is_empty() {
         ctx.progress.note("nothing to run again: every test of the report passed");

@@ -73,7 +73,11 @@ impl Telling {
         let (matrix, report) = bench.matrix(tests, not_yet)?;
         self.write_junit(&matrix)?;
         let judged = Judged::new(matrix, report);
-        if self.tap { ctx.line(tap::text(&judged.matrix).trim_end())? } else { ctx.data(&judged)? }
+        if self.tap {
+            ctx.line(tap::text(&judged.matrix).trim_end())?
+        } else {
+            ctx.data(&judged)?
+        }
         Ok(judged.answer.outcome())
     }
 

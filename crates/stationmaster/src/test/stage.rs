@@ -26,7 +26,7 @@ const RESERVE_MIB: u32 = 512;
 pub(crate) struct Machines {
     /// The release that most hosts update from.
     #[arg(long, value_name = "RELEASE")]
-    previous: Option<PathBuf>,
+    pub(super) previous: Option<PathBuf>,
     /// The oldest release that must still update to this one.
     #[arg(long, value_name = "RELEASE")]
     oldest: Option<PathBuf>,
