@@ -180,7 +180,8 @@ impl fmt::Display for History {
         }
         for failure in &self.failures {
             let signature = failure.signature.map_or_else(|| "unknown".to_owned(), |one| one.to_string());
-            let (n, since, last) = (failure.n_times, &failure.first_version, failure.last);
+            let (n, since) = (failure.n_times, &failure.first_version);
+            let last = failure.last.to_string();
             write!(f, "\n{signature:<14} {n:>5}  {since:<12} {last:<22} {}", failure.message)?;
         }
         Ok(())
@@ -235,7 +236,7 @@ pub(super) mod tests {
             "boot.uefi\n  platform=qemu\n  ▁█·▁\n  1 of 3 failed (6.2 to 79.2 %)\n\n\
              VERSION        RATE, 95 % INTERVAL                        LAST\n\
              4893.0.0       1 of 2 failed (9.5 to 90.6 %)              2026-11-23T07:00:00Z\n\
-             4892.0.0       0 of 1 failed (0.0 to 79.3 %)              2026-11-23T07:00:00Z\n\n\
+             4892.0.0       0 of 1 failed (0.0 to 79.4 %)              2026-11-23T07:00:00Z\n\n\
              FAILURE        TIMES  SINCE        LAST                   MESSAGE\n\
              090909090909       1  4893.0.0     2026-11-23T07:00:00Z   late"
         );

@@ -52,6 +52,9 @@ enum Verb {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "stationmaster test quarantine add [OPTIONS] <TEST>\n\
+    \x20         --signature <HEX> --channel <CHANNEL> --owner <NAME>\n\
+    \x20         --approved-by <NAME> --issue <URL>")]
 struct Add {
     /// The test.
     test: TestId,
@@ -87,6 +90,8 @@ struct List {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "stationmaster test quarantine lift [OPTIONS] <TEST>\n\
+    \x20         --signature <HEX> --channel <CHANNEL> --by <NAME> --why <TEXT>")]
 struct Lift {
     /// The test.
     test: TestId,

@@ -16,6 +16,7 @@ use crate::context::{Context, Outcome};
 
 /// What to run, at what, and how to tell it.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// A release directory, an image in one, or a VERSION below the root.
     #[arg(required = true)]
