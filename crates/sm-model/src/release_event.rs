@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Board, Channel, Date, Handle, ItemId, Released, Sha256, StepId, Timestamp, TrainId,
     evidence::{Candidate, ImageDiff, RuleFile, TestLine},
+    notes::NotesEvent,
+    request::RequestEvent,
     statement::{Ballot, Decision, Override, Poll, Seconding, Signed, Waiver},
     train::{PlannedRelease, Team, Urgency},
 };
@@ -44,6 +46,10 @@ pub enum Event {
     Exception(ExceptionEvent),
     /// About what keeps a release from being published.
     Blocker(BlockerEvent),
+    /// About changelog fragments.
+    Notes(NotesEvent),
+    /// About packages that somebody asks for.
+    Request(RequestEvent),
 }
 
 impl Event {

@@ -8,8 +8,8 @@ use std::{
 };
 
 use serde::Serialize;
-use sm_debian::{changelog::CveId, version};
-use sm_model::{Lock, PackageVersion};
+use sm_debian::version;
+use sm_model::{CveId, Lock, PackageVersion};
 
 use super::source_version;
 use crate::release::changelogs::{Changelogs, source_name};

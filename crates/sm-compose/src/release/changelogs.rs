@@ -9,8 +9,8 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use sm_debian::changelog::{self, CveId};
-use sm_model::{Lock, PackageName, PackageVersion};
+use sm_debian::changelog;
+use sm_model::{CveId, Lock, PackageName, PackageVersion};
 
 /// Entries kept of each source package: years of point releases.
 const MAX_ENTRIES: usize = 40;

@@ -36,6 +36,8 @@ pub fn apply(state: &mut State, event: &Envelope) {
         Event::Vote(body) => vote(state, body),
         Event::Exception(body) => exception(state, body),
         Event::Blocker(body) => blocker(state, event, body),
+        // Threads on fragments and requests for packages are folded on their own; no gate asks for them.
+        Event::Notes(_) | Event::Request(_) => {}
     }
 }
 
