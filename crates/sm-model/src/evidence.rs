@@ -97,6 +97,8 @@ pub struct ImageDiff {
 pub struct BoardEvidence {
     /// Digest of the manifest.
     pub manifest: Sha256,
+    /// Digest over the canonical bytes of the [`Candidate`].
+    pub candidate: Sha256,
     /// Digests of the test reports, in the order they came.
     pub reports: Vec<Sha256>,
     /// Digest over the canonical bytes of all [`TestLine`]s, in the order they came.

@@ -271,8 +271,8 @@ pub struct Decision {
     pub version: Version,
     /// Digest of the evidence bundle.
     pub evidence: Sha256,
-    /// Digest over the canonical bytes of the poll.
-    pub poll: Sha256,
+    /// Digest over the canonical bytes of the case: the poll and everything else that the decision rests on.
+    pub case: Sha256,
     /// Digests over the canonical bytes of every signed ballot, in the order they were cast.
     pub ballots: Vec<Sha256>,
     /// Numbers of the overrides it rests on.

@@ -8,9 +8,12 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 use sm_model::{
-    Handle, ItemId, Role, Timestamp,
+    Date, Handle, ItemId, Role, Timestamp,
     statement::{Ballot, Choice, Poll, Rule, Signed, Verdict, Voter},
+    train::PlannedRelease,
 };
+
+use crate::gate::facts::Finding;
 
 /// Votes for Go at least, however few the voters are.
 pub const MIN_GO: usize = 3;
@@ -19,10 +22,16 @@ pub const ROLES: [Role; 3] = [Role::Build, Role::Test, Role::Security];
 /// Hours that a Go is good for.
 pub const GO_HOURS: i64 = 72;
 
-/// Everything that a decision rests on, beside the gate.
+/// Everything that a decision rests on, beside the evidence and the rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
+    /// What the release is.
+    pub plan: PlannedRelease,
+    /// Day whose rules hold for it.
+    pub subject_day: Date,
+    /// Facts about the release as a whole, as they were.
+    pub facts: BTreeMap<String, Finding>,
     /// The question.
     pub poll: Poll,
     /// Every ballot cast on it, in order. Their proofs were checked when they were cast.
@@ -239,7 +248,11 @@ fn objections(case: &Case, count: &Count<'_>) -> Vec<Obstacle> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use sm_model::{Channel, Sha256, statement::Proof, train::Urgency};
+    use sm_model::{
+        Channel, Sha256,
+        statement::Proof,
+        train::{Move, Urgency},
+    };
 
     const EVIDENCE: Sha256 = Sha256([1; 32]);
 
@@ -268,6 +281,15 @@ mod tests {
             ],
         };
         Case {
+            plan: PlannedRelease {
+                channel: Channel::Alpha,
+                version: poll.version,
+                previous: None,
+                wanted: Move::NewBranch,
+                why: vec![],
+            },
+            subject_day: "2026-12-02".parse().unwrap(),
+            facts: [].into(),
             poll,
             ballots: vec![],
             answers: [].into(),

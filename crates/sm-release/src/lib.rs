@@ -6,6 +6,7 @@
 //! | [`steps`] | the checklist: what is done before what, by whom |
 //! | [`gate`] | whether the evidence shows what the policy asks for |
 //! | [`go`] | what the ballots on a release add up to |
+//! | [`bundle`] | a decision with everything it rests on, verified offline |
 //! | [`proof`] | how it is known who said something |
 //! | [`rules`] | the files that a project goes by, read strictly |
 //! | [`version`] | which version comes next, and why |
@@ -20,6 +21,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod bundle;
 pub mod calendar;
 pub mod flake;
 pub mod gate;

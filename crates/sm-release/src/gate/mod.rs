@@ -10,7 +10,7 @@ mod tests;
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sm_model::{
     Board, Channel, Date, ItemId, Sha256, Timestamp, Version,
     evidence::{Candidate, ImageDiff, TestLine},
@@ -29,7 +29,8 @@ use crate::{
 use facts::Finding;
 
 /// What is known about one board.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BoardInputs {
     /// What was composed.
     pub candidate: Candidate,

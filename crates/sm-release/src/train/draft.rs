@@ -232,7 +232,7 @@ pub fn decision_of(case: &crate::go::Case, by: Handle, now: Timestamp) -> Decisi
         channel: case.poll.channel,
         version: case.poll.version,
         evidence: case.poll.evidence,
-        poll: digest_of(&case.poll),
+        case: digest_of(case),
         ballots: case.ballots.iter().map(digest_of).collect(),
         overrides,
         verdict: judgement.verdict,

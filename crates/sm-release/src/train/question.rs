@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sm_model::{
     Board, Channel, Date, Timestamp, TrainId,
     statement::{Rule, Verdict, Waiver},
-    train::Move,
+    train::{Move, PlannedRelease},
 };
 
 use super::state::{PollState, Release, State, Train};
@@ -15,14 +15,14 @@ use crate::{
         facts::{self, Finding},
     },
     go::{Case, Judgement, judge},
-    proof::digest_of,
-    rules::policy::{Context, MoveKind},
+    rules::{
+        Rules,
+        policy::{Context, MoveKind},
+    },
     soak,
 };
 
 /// What a gate says about a release. `None` when there is no such release.
-///
-/// The gate for votes asks what promotion asks for as well when a branch comes up.
 pub fn gate(
     state: &State,
     train: TrainId,
@@ -33,27 +33,56 @@ pub fn gate(
     let (train, release) = state.release(train, channel)?;
     let boards: BTreeMap<Board, BoardInputs> =
         release.boards.iter().map(|(board, state)| (*board, state.inputs.clone())).collect();
-    let waivers: Vec<&Waiver> = state.standing_waivers().map(|waiver| &waiver.asked.statement).collect();
-    let inputs = Inputs {
-        channel,
-        wanted: Some(release.plan.wanted),
-        previous: release.plan.previous,
+    let subject = Subject {
+        plan: &release.plan,
         boards: &boards,
         facts: facts(state, release, now),
-        waivers,
-        quarantines: &state.rules.quarantines,
-        policy: &state.rules.policy,
+        waivers: state.standing_waivers().map(|waiver| &waiver.asked.statement).collect(),
         subject_day: subject_day(train, release),
         now,
     };
-    let mut report = gate::check(context, &inputs);
-    if context == Context::Go && MoveKind::of(release.plan.wanted) == MoveKind::Promote {
-        let promotion = gate::check(Context::Promote, &inputs);
-        report.open &= promotion.open;
-        report.policies.extend(promotion.policies);
-        report.items.extend(promotion.items);
+    Some(subject.ask(context, &state.rules))
+}
+
+/// A release as gates see it, from the state or from an exported decision.
+pub(crate) struct Subject<'a> {
+    pub(crate) plan: &'a PlannedRelease,
+    pub(crate) boards: &'a BTreeMap<Board, BoardInputs>,
+    pub(crate) facts: BTreeMap<String, Finding>,
+    pub(crate) waivers: Vec<&'a Waiver>,
+    pub(crate) subject_day: Date,
+    pub(crate) now: Timestamp,
+}
+
+impl Subject<'_> {
+    /// Asks a gate. The gate for votes asks what promotion asks for as well when a branch comes up.
+    pub(crate) fn ask(&self, context: Context, rules: &Rules) -> Report {
+        let inputs = Inputs {
+            channel: self.plan.channel,
+            wanted: Some(self.plan.wanted),
+            previous: self.plan.previous,
+            boards: self.boards,
+            facts: self.facts.clone(),
+            waivers: self.waivers.clone(),
+            quarantines: &rules.quarantines,
+            policy: &rules.policy,
+            subject_day: self.subject_day,
+            now: self.now,
+        };
+        let mut report = gate::check(context, &inputs);
+        if context == Context::Go && MoveKind::of(self.plan.wanted) == MoveKind::Promote {
+            let promotion = gate::check(Context::Promote, &inputs);
+            report.open &= promotion.open;
+            report.policies.extend(promotion.policies);
+            report.items.extend(promotion.items);
+        }
+        report
     }
-    Some(report)
+}
+
+/// What keeps the gate for votes closed, in words.
+pub(crate) fn closing(report: &Report) -> Vec<String> {
+    report.closing().map(|item| format!("{}: {}", item.name(), item.because)).collect()
 }
 
 /// The day whose rules hold: that of the candidate, or of the train while there is none.
@@ -109,17 +138,19 @@ fn component_days(state: &State, release: &Release, now: Timestamp) -> Option<Fi
 
 /// The case of a release's newest poll, as it stands. `None` while there is no poll.
 pub fn case(state: &State, train: TrainId, channel: Channel, now: Timestamp) -> Option<Case> {
-    let (_, release) = state.release(train, channel)?;
-    let PollState { poll, ballots, answers, .. } = release.poll()?;
     let report = gate(state, train, channel, Context::Go, now)?;
-    let closing = report.closing().map(|item| format!("{}: {}", item.name(), item.because)).collect();
+    let (train, release) = state.release(train, channel)?;
+    let PollState { poll, ballots, answers, .. } = release.poll()?;
     Some(Case {
+        plan: release.plan.clone(),
+        subject_day: subject_day(train, release),
+        facts: facts(state, release, now),
         poll: poll.clone(),
         ballots: ballots.clone(),
         answers: answers.clone(),
         open_blockers: state.open_blockers(channel),
         lifted: lifted(state, poll, now),
-        gate: closing,
+        gate: closing(&report),
     })
 }
 
@@ -161,9 +192,4 @@ pub fn standing_go(
     let decision = &release.poll()?.decision.as_ref()?.statement;
     let current = state.evidence(train, channel) == Some(decision.evidence);
     (current && decision.verdict == Verdict::Go).then_some(decision)
-}
-
-/// Digest of a poll: what a decision names.
-pub fn poll_digest(poll: &sm_model::statement::Poll) -> sm_model::Sha256 {
-    digest_of(poll)
 }

@@ -277,6 +277,7 @@ impl BoardState {
     fn evidence(&self) -> BoardEvidence {
         BoardEvidence {
             manifest: self.inputs.candidate.manifest,
+            candidate: digest_of(&self.inputs.candidate),
             reports: self.reports.clone(),
             results: digest_of(&self.inputs.results),
             diff: self.inputs.diff.as_ref().map(digest_of),
