@@ -8,6 +8,7 @@
 //! | [`files`] | files that are either whole or absent, and bounded reads |
 //! | [`clock`] | the time, and waiting |
 //! | [`qemu`] | virtual machines |
+//! | [`ssh_agent`] | signatures with keys that an agent holds |
 //! | [`progress`] | tells a person how far long work has come |
 
 pub mod clock;
@@ -16,4 +17,5 @@ pub mod files;
 pub mod process;
 pub mod progress;
 pub mod qemu;
+pub mod ssh_agent;
 pub mod tools;
