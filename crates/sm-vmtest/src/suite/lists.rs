@@ -29,19 +29,33 @@ pub struct Lists {
     pub sha256: Sha256,
 }
 
+/// Why something is on a list. Nothing is on one without a reason.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Why(String);
+
+impl TryFrom<String> for Why {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.trim().is_empty() { Err("expected the reason why it is on the list") } else { Ok(Why(text)) }
+    }
+}
+
 /// Who may do more than usual.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Permissions {
-    /// SUID and SGID files: `4755 0:0 /usr/bin/su`.
-    pub suid_sgid: Vec<String>,
+    /// SUID and SGID files, `4755 0:0 /usr/bin/su`, with the reason.
+    pub suid_sgid: BTreeMap<String, Why>,
     /// Files with capabilities: their paths, with the attribute in hexadecimal.
     pub capabilities: BTreeMap<String, String>,
     /// Directories with the sticky bit.
     pub sticky_directories: Vec<String>,
 }
 
-/// What no image may hold. Patterns match a whole path; `*` stands for any characters but `/`, `**` for any at all.
+/// What no image may hold. Patterns match a whole path; `*` stands for any characters but `/`, `**` for any at all, `{a,b}` for
+/// `a` and for `b`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Forbidden {
@@ -51,6 +65,8 @@ pub struct Forbidden {
     pub files: Vec<String>,
     /// Exceptions from `files`.
     pub allowed: Vec<String>,
+    /// The files that the factory /etc may have, below it. Every other one is forbidden.
+    pub etc: Vec<String>,
 }
 
 /// Users and groups.
@@ -73,10 +89,14 @@ pub struct Accounts {
 pub struct Units {
     /// What `default.target` points to.
     pub default_target: String,
-    /// Links that pull units in: `multi-user.target.wants/ssh.service`.
-    pub enabled: Vec<String>,
+    /// Links that pull units in, `multi-user.target.wants/ssh.service`, with the reason.
+    pub enabled: BTreeMap<String, Why>,
+    /// Files beside units that change them, `ssh.service.d/10-boxcar.conf`, with the reason.
+    pub drop_ins: BTreeMap<String, Why>,
+    /// Programs that make units at boot, with the reason.
+    pub generators: BTreeMap<String, Why>,
     /// Unit files whose programs need not exist, with the reason.
-    pub without_program: BTreeMap<String, String>,
+    pub without_program: BTreeMap<String, Why>,
 }
 
 /// Options of the kernel's build configuration, without `CONFIG_`.
@@ -165,8 +185,13 @@ fn list<T: DeserializeOwned>(
     toml::from_slice(&bytes).map_err(|source| ListError::Form { name, source: Box::new(source) })
 }
 
-/// Whether a pattern matches a whole text: `*` stands for any characters but `/`, `**` for any at all.
+/// Whether a pattern matches a whole text: `*` stands for any characters but `/`, `**` for any at all, `{a,b}` for `a` and for
+/// `b`.
 pub fn matches(pattern: &str, text: &str) -> bool {
+    let braces = pattern.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)));
+    if let Some((before, (either, after))) = braces {
+        return either.split(',').any(|one| matches(&format!("{before}{one}{after}"), text));
+    }
     let Some((before, after)) = pattern.split_once('*') else { return pattern == text };
     let Some(rest) = text.strip_prefix(before) else { return false };
     let (after, crosses) = match after.strip_prefix('*') {
@@ -189,6 +214,23 @@ mod tests {
         assert!(matches("**.old", "/usr/share/a.old"));
         assert!(!matches("/usr/bin/apt", "/usr/bin/apt-get"));
         assert!(matches("image.*", "image.size-budget"));
+    }
+
+    #[test]
+    fn braces_stand_for_each_of_what_is_in_them() {
+        assert!(matches("pam.d/{su,sudo}", "pam.d/sudo") && matches("{a,b*}/{c,d}", "bb/d"));
+        assert!(!matches("pam.d/{su,sudo}", "pam.d/s") && !matches("{a,b}", "{a,b}"));
+        assert!(matches("a{b", "a{b"));
+    }
+
+    #[test]
+    fn nothing_is_listed_without_a_reason() {
+        let listed = |why: &str| {
+            let text = format!("suid-sgid = {{ a = '{why}' }}\ncapabilities = {{}}\nsticky-directories = []");
+            toml::from_str::<Permissions>(&text)
+        };
+        assert!(listed("people change their own password").is_ok());
+        assert!(listed(" ").unwrap_err().to_string().contains("expected the reason"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use sm_model::{Arch, Manifest, Sha256};
 use super::{
     facts::{Bill, BilledFile, Disk, Facts, Kernel},
     finding::{Looked, Stop},
-    lists::{Accounts, Budget, Forbidden, KernelOptions, Lists, Permissions, Units},
+    lists::{Accounts, Budget, Forbidden, KernelOptions, Lists, Permissions, Units, Why},
     offline::permissions::listed,
     usr::{Contents, Usr},
 };
@@ -128,12 +128,19 @@ pub(super) fn replaced(path: &str, content: impl AsRef<[u8]>) -> Usr {
     assembled((entries, bytes))
 }
 
+pub(super) fn why(reason: &str) -> Why {
+    reason.to_owned().try_into().unwrap()
+}
+
 pub(super) fn lists() -> Lists {
     let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
     let pairs =
         |list: &[(&str, &str)]| list.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
     Lists {
-        permissions: Permissions { suid_sgid: texts(&["4755 0:0 /usr/bin/su"]), ..Permissions::default() },
+        permissions: Permissions {
+            suid_sgid: BTreeMap::from([("4755 0:0 /usr/bin/su".to_owned(), why("becomes root"))]),
+            ..Permissions::default()
+        },
         forbidden: Forbidden {
             package_managers: texts(&[
                 "/usr/bin/apt",
@@ -150,6 +157,7 @@ pub(super) fn lists() -> Lists {
                 "**/ssh_host_*",
             ]),
             allowed: Vec::new(),
+            etc: texts(&["passwd", "group", "shadow", "gshadow"]),
         },
         accounts: Accounts {
             users: pairs(&[("root", "0:0:/bin/bash"), ("nobody", "65534:65534:/usr/sbin/nologin")]),
@@ -159,7 +167,9 @@ pub(super) fn lists() -> Lists {
         },
         units: Units {
             default_target: "multi-user.target".to_owned(),
-            enabled: texts(&["multi-user.target.wants/ssh.service"]),
+            enabled: BTreeMap::from([("multi-user.target.wants/ssh.service".to_owned(), why("the way in"))]),
+            drop_ins: BTreeMap::new(),
+            generators: BTreeMap::new(),
             without_program: BTreeMap::new(),
         },
         kernel: KernelOptions {
@@ -235,7 +245,22 @@ fn disk() -> Disk {
 
 /// A release that passes every test.
 pub(super) fn facts() -> Facts {
-    let (entries, bytes) = parts();
+    composed(parts())
+}
+
+/// The sample with one more file, or another one in its place, that its list of files and its bill name as they should: as if
+/// it had been composed so.
+pub(super) fn composed_with(path: &str, inode: Inode, content: impl AsRef<[u8]>) -> Facts {
+    let content = content.as_ref();
+    let (mut entries, mut bytes) = parts();
+    let size_bytes = if inode.kind == Kind::File { content.len() as u64 } else { inode.size_bytes };
+    entries.insert(path.to_owned(), Inode { size_bytes, ..inode });
+    bytes.insert(path.to_owned(), content.to_vec());
+    add_directories(&mut entries);
+    composed((entries, bytes))
+}
+
+fn composed((entries, bytes): (BTreeMap<String, Inode>, BTreeMap<String, Vec<u8>>)) -> Facts {
     let manifest = manifest();
     let billed = |path: &String| BilledFile {
         sha256: Some(Sha256(sha2::Sha256::digest(&bytes[path]).into()).to_string()),

@@ -32,11 +32,15 @@ pub fn banned_files(facts: &Facts) -> Looked {
     let usr = known(&facts.usr)?;
     let forbidden = &facts.lists.forbidden;
     let mut findings = Findings::of(format!("{} entries", usr.entries().count()));
+    let etc = format!("{}/", usr.factory_etc());
     for (path, inode) in usr.entries() {
         let banned = is_any(&forbidden.files, path) && !is_any(&forbidden.allowed, path);
         findings.require(!banned, || format!("`{path}` has no place in an image"));
         let odd = |c: char| c.is_control() || c.is_whitespace() || c == char::REPLACEMENT_CHARACTER;
         findings.require(!path.contains(odd), || format!("`{}` is an odd name", path.escape_debug()));
+        let in_etc = path.strip_prefix(&etc).filter(|_| inode.kind != sm_image::erofs::Kind::Directory);
+        let is_known = in_etc.is_none_or(|below| is_any(&forbidden.etc, below));
+        findings.require(is_known, || format!("`{path}` is not on the reviewed list of files of /etc"));
         if is_private_key(usr, path, inode)? {
             findings.problems.push(format!("`{path}` is a private key"));
         }
@@ -80,6 +84,13 @@ mod tests {
             assert!(problems(no_package_manager(&with(path))).contains(path), "{path}");
         }
         assert_eq!(problems(no_package_manager(&with("/usr/bin/adapt"))), "");
+    }
+
+    #[test]
+    fn files_of_etc_that_nobody_reviewed_are_caught() {
+        let path = "/usr/share/boxcar/etc/sudoers.d/evil";
+        let found = problems(banned_files(&with(path)));
+        assert_eq!(found, format!("`{path}` is not on the reviewed list of files of /etc"));
     }
 
     #[test]

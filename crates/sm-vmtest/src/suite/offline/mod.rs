@@ -12,3 +12,6 @@ pub mod reproducible;
 pub mod sbom;
 pub mod size;
 pub mod units;
+
+#[cfg(test)]
+mod broken;

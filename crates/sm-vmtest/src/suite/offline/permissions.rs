@@ -26,7 +26,7 @@ pub fn suid_sgid(facts: &Facts) -> Looked {
         .map(|(path, inode)| format!("{:04o} {}:{} {path}", inode.mode, inode.uid, inode.gid))
         .collect();
     let mut findings = Findings::of(format!("{} files", found.len()));
-    findings.compare("SUID or SGID file", &found, &facts.lists.permissions.suid_sgid);
+    findings.compare("SUID or SGID file", &found, facts.lists.permissions.suid_sgid.keys());
     Ok(findings)
 }
 

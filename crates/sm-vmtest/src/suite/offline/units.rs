@@ -11,6 +11,8 @@ use crate::suite::{
 const UNITS: &str = "/usr/lib/systemd/system/";
 /// Directories whose links pull units in (systemd.unit(5)).
 const PULLING: [&str; 3] = [".wants/", ".requires/", ".upholds/"];
+/// Programs that make units at boot (systemd.generator(7)).
+const GENERATORS: &str = "/usr/lib/systemd/system-generators/";
 /// Longest unit file.
 const MAX_UNIT_BYTES: u64 = 1 << 20;
 
@@ -26,7 +28,15 @@ pub fn unit_presets(facts: &Facts) -> Looked {
     let pulling = units.iter().filter(|(name, kind)| **kind != Kind::Directory && pulls(name));
     let enabled: Vec<String> = pulling.map(|(name, _)| (*name).to_owned()).collect();
     let mut findings = Findings::of(format!("{} links that enable", enabled.len()));
-    findings.compare("enabled unit", &enabled, &lists.enabled);
+    findings.compare("enabled unit", &enabled, lists.enabled.keys());
+    let masked = enabled.iter().filter(|name| is_masked(usr, name));
+    findings.problems.extend(masked.map(|name| format!("enabled unit `{name}` is masked: it never starts")));
+    let is_drop_in = |name: &&str| name.rsplit_once('/').is_some_and(|(folder, _)| folder.ends_with(".d"));
+    let drop_ins = units.iter().filter(|(_, kind)| **kind != Kind::Directory).map(|(name, _)| *name);
+    let drop_ins: Vec<String> = drop_ins.filter(is_drop_in).map(str::to_owned).collect();
+    findings.compare("drop-in", &drop_ins, lists.drop_ins.keys());
+    let generators = usr.entries().filter_map(|(path, _)| path.strip_prefix(GENERATORS)).map(str::to_owned);
+    findings.compare("generator", &generators.collect::<Vec<_>>(), lists.generators.keys());
     let stray = format!("{}/systemd/system/", usr.factory_etc());
     let outside =
         usr.entries().filter(|(path, inode)| path.starts_with(&stray) && inode.kind != Kind::Directory);
@@ -45,6 +55,13 @@ pub fn unit_presets(facts: &Facts) -> Looked {
         }
     }
     Ok(findings)
+}
+
+/// Whether the unit that a link pulls in is itself a link to nothing (systemd.unit(5)).
+fn is_masked(usr: &Usr, link: &str) -> bool {
+    let unit = link.rsplit('/').next().unwrap_or(link);
+    let target = usr.get(&format!("{UNITS}{unit}")).map(|inode| &inode.kind);
+    matches!(target, Some(Kind::Symlink(target)) if target == "/dev/null")
 }
 
 fn pulls(name: &str) -> bool {
@@ -105,7 +122,8 @@ mod tests {
     #[test]
     fn a_unit_that_no_longer_starts_is_caught() {
         let mut facts = sample::facts();
-        facts.lists.units.enabled.push("multi-user.target.wants/containerd.service".into());
+        let reason = sample::why("containers");
+        facts.lists.units.enabled.insert("multi-user.target.wants/containerd.service".into(), reason);
         assert!(
             problems(unit_presets(&facts)).contains("containerd.service` is listed but not in the image")
         );
