@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod dist;
+mod release;
 mod steps;
 mod tidy;
 
@@ -28,12 +29,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Pass all tests: format, lints, tidy, unit, property, integration, and
-    /// one VM that updates itself.
+    /// Pass all tests: format, lints, tidy, unit, property, integration, one
+    /// VM that updates itself, and the release suite at what it runs.
     Test {
         /// Leave the VM out. The run then says so, and does not count as passed.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "full")]
         no_vm: bool,
+        /// Run every test of the release suite, not only the quick classes.
+        #[arg(long)]
+        full: bool,
     },
     /// Check the house rules that no compiler checks.
     Tidy,
@@ -60,7 +64,9 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<ExitCode> {
     match task {
         Task::Demo { args } => demo(&args),
-        Task::Test { no_vm } => steps::test(no_vm),
+        Task::Test { no_vm: true, .. } => steps::test(steps::Run::NoVm),
+        Task::Test { full: true, .. } => steps::test(steps::Run::Full),
+        Task::Test { .. } => steps::test(steps::Run::Usual),
         Task::Tidy => steps::tidy_only(),
         Task::Bench(args) => bench::run(&args),
         Task::Dist { out } => dist::run(&out),

@@ -10,6 +10,7 @@ use anyhow::Result;
 
 use crate::{
     cargo::{cargo, must, program, release_programs},
+    release::{self, Extent},
     tidy,
 };
 
@@ -35,20 +36,37 @@ const WITHOUT_VM: [Step; 5] = [
 ];
 
 const VM: Step = ("boot and update in a VM", vm_smoke);
+const SOME_RELEASE_TESTS: Step = ("release tests: offline, shared", || release::test(Extent::Some));
+const ALL_RELEASE_TESTS: Step = ("release tests: all", || release::test(Extent::All));
 
-/// Runs everything. Passes only when every step ran and passed.
-pub(crate) fn test(no_vm: bool) -> Result<ExitCode> {
-    let mut steps = WITHOUT_VM.to_vec();
-    if !no_vm {
-        steps.push(VM);
+/// How much is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// Nothing that needs a machine, nor a release. It does not count as passed.
+    NoVm,
+    /// What every change has to pass.
+    Usual,
+    /// Also every test of the release suite.
+    Full,
+}
+
+/// Runs the steps. Passes only when every step ran and passed.
+pub(crate) fn test(how: Run) -> Result<ExitCode> {
+    let with_vm = match how {
+        Run::NoVm | Run::Usual => [VM, SOME_RELEASE_TESTS],
+        Run::Full => [VM, ALL_RELEASE_TESTS],
+    };
+    let mut results: Vec<_> = WITHOUT_VM.into_iter().map(run).collect();
+    if how == Run::NoVm {
+        return report(&results, &with_vm.map(|(name, _)| name));
     }
-    let results: Vec<_> = steps.into_iter().map(run).collect();
-    report(&results, no_vm.then_some(VM.0))
+    results.extend(with_vm.map(run));
+    report(&results, &[])
 }
 
 /// Runs the house rules alone.
 pub(crate) fn tidy_only() -> Result<ExitCode> {
-    report(&[run(("tidy", tidy::check))], None)
+    report(&[run(("tidy", tidy::check))], &[])
 }
 
 struct Verdict {
@@ -67,18 +85,17 @@ fn run((name, work): Step) -> Verdict {
     Verdict { name, took: started.elapsed(), failure }
 }
 
-fn report(verdicts: &[Verdict], not_run: Option<&str>) -> Result<ExitCode> {
+fn report(verdicts: &[Verdict], not_run: &[&str]) -> Result<ExitCode> {
     let mut out = io::stdout().lock();
     writeln!(out, "\n{:32} {:8} {:>8}", "step", "verdict", "time")?;
     for verdict in verdicts {
         let word = if verdict.failure.is_none() { "passed" } else { "FAILED" };
         writeln!(out, "{:32} {word:8} {:6.1} s", verdict.name, verdict.took.as_secs_f64())?;
     }
-    if let Some(name) = not_run {
+    for name in not_run {
         writeln!(out, "{name:32} {:8}", "NOT RUN")?;
     }
-    let n_failed =
-        verdicts.iter().filter(|verdict| verdict.failure.is_some()).count() + usize::from(not_run.is_some());
+    let n_failed = verdicts.iter().filter(|verdict| verdict.failure.is_some()).count() + not_run.len();
     writeln!(out, "{} passed, {n_failed} failed", verdicts.iter().filter(|v| v.failure.is_none()).count())?;
     Ok(if n_failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -93,7 +93,8 @@ pub(crate) struct Args {
     /// Time stamp of every file, RFC 3339 [default: from the version].
     #[arg(long, value_name = "TIME")]
     source_date: Option<Timestamp>,
-    /// Compose a second time under other circumstances, and compare.
+    /// Compose a second time under other circumstances, and compare; what
+    /// came of it is evidence for `stationmaster test`.
     #[arg(long)]
     verify: bool,
     /// Where working files go [default: where releases go].

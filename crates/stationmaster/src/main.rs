@@ -4,6 +4,7 @@ mod compose;
 mod context;
 mod demo;
 mod diff;
+mod evidence;
 mod failure;
 mod lock;
 mod manual;

@@ -9,8 +9,10 @@ use sm_compose::{
 };
 
 use super::Composing;
+use crate::evidence;
 
-/// Composes again with one thread less or more, below a longer path, under a umask that lets nobody else read, and later.
+/// Composes again with one thread less or more, below a longer path, under a umask that lets nobody else read, and later. What
+/// came of it is kept beside the release, for `stationmaster test`.
 pub(super) fn again(
     composing: &Composing<'_>,
     first: &Published,
@@ -27,5 +29,8 @@ pub(super) fn again(
     let circumstances = Circumstances { work: elsewhere.path(), jobs };
     let composed = composing.compose(&elsewhere.path().join("out"), circumstances, steps);
     rustix::process::umask(before);
-    Ok(compare(&first.manifest, &composed?.manifest))
+    let second = composed?.manifest;
+    let folder = evidence::folder(&first.directory, second.version, &first.manifest_sha256, None)?;
+    evidence::keep_second(&folder, &second)?;
+    Ok(compare(&first.manifest, &second))
 }

@@ -31,7 +31,7 @@ use sm_vmtest::suite::{
 };
 
 use super::{Places, release, stage};
-use crate::{context::Context, workshop};
+use crate::{context::Context, evidence, workshop};
 
 /// One release, ready to be tested.
 pub(super) struct Bench<'a> {
@@ -58,9 +58,12 @@ impl<'a> Bench<'a> {
             suite: suite_digest(&lists),
             host: this_host(),
         };
+        let folder =
+            |reports| evidence::folder(release.path(), subject.version, &subject.manifest_sha256, reports);
+        let second = release::second(&release, places.twin.as_deref(), &folder(None)?);
         Ok(Bench {
-            described: release::described(&release, places.twin.as_deref()),
-            folder: folder(&release, &subject, places.reports.as_deref())?,
+            described: release::described(&release, second),
+            folder: folder(places.reports.as_deref())?,
             tools: workshop::tools(&places.recipe, &places.mirror, ctx)?,
             places,
             progress: ctx.progress,
@@ -194,16 +197,6 @@ impl<'a> Bench<'a> {
         }
         .context("cannot make a folder for working files")
     }
-}
-
-/// `reports/VERSION-DIGEST` beside the release.
-fn folder(release: &ReleaseDir, subject: &Subject, given: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let own = format!("{}-{:.12}", subject.version, subject.manifest_sha256.to_string());
-    if let Some(given) = given {
-        return Ok(given.join(own));
-    }
-    let place = release.path().canonicalize().context("cannot tell where the release lies")?;
-    Ok(place.parent().unwrap_or(&place).join("reports").join(own))
 }
 
 fn this_host() -> TestHost {

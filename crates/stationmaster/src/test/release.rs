@@ -7,20 +7,21 @@ use std::path::{Path, PathBuf};
 
 use sm_compose::{
     archive::lock_file,
-    release::{MANIFEST, ReleaseDir, ReleaseError, contents},
+    release::{MANIFEST, ReleaseDir, contents},
 };
 use sm_host::files;
-use sm_model::{ArtifactKind, Sha256};
+use sm_model::{ArtifactKind, Manifest, Sha256};
 use sm_vmtest::suite::{
     facts::{Fact, Listed},
     finding::Stop,
     gather::Described,
 };
 
-use crate::named;
+use crate::{evidence, named};
 
 /// Largest text of a release that is read.
 const MAX_TEXT_BYTES: u64 = 64 << 20;
+const NO_SECOND: &str = "no second composition to compare with: `compose --verify` makes one";
 
 /// The release that is named, or the one that the named image belongs to.
 pub(super) fn open(named: &Path, root: &Path) -> anyhow::Result<ReleaseDir> {
@@ -35,8 +36,8 @@ pub(super) fn identity(release: &ReleaseDir) -> anyhow::Result<Sha256> {
     Ok(Sha256(sha2::Sha256::digest(bytes).into()))
 }
 
-/// What the release says about itself. `twin` is the directory of a second composition.
-pub(super) fn described(release: &ReleaseDir, twin: Option<&Path>) -> Described {
+/// What the release says about itself. `second` is the manifest of a second composition.
+pub(super) fn described(release: &ReleaseDir, second: Fact<Manifest>) -> Described {
     let lock = bytes(release, ArtifactKind::Lock).and_then(|bytes| {
         lock_file::parse(&bytes).map_err(|error| Stop::Broken(format!("the lock is none: {error}")))
     });
@@ -53,7 +54,7 @@ pub(super) fn described(release: &ReleaseDir, twin: Option<&Path>) -> Described 
         contents: text(release, ArtifactKind::ContentsList).and_then(|text| listed(&text)),
         bill: bytes(release, ArtifactKind::Sbom),
         packages: lock.map(packages),
-        twin: second(release, twin),
+        twin: second,
     }
 }
 
@@ -84,17 +85,18 @@ fn listed(text: &str) -> Fact<std::collections::BTreeMap<String, Listed>> {
     Ok(entries.into_iter().map(|(path, one)| (path, listed(one))).collect())
 }
 
-/// The second composition's manifest. A release is not its own witness.
-fn second(release: &ReleaseDir, twin: Option<&Path>) -> Fact<sm_model::Manifest> {
-    let none = "no second composition to compare with: name one with `--twin`";
-    let twin = twin.ok_or_else(|| Stop::Skip(none.to_owned()))?;
+/// The second composition's manifest: of the release named, or as `compose --verify` left it among the evidence. A release is not
+/// its own witness.
+pub(super) fn second(release: &ReleaseDir, twin: Option<&Path>, evidence: &Path) -> Fact<Manifest> {
+    let trouble = |message| Stop::Trouble { class: "second-composition", message };
+    let Some(twin) = twin else {
+        let kept = evidence::second(evidence).map_err(|error| trouble(format!("{error:#}")))?;
+        return kept.ok_or_else(|| Stop::Skip(NO_SECOND.to_owned()));
+    };
     let same = |path: &Path| path.canonicalize().ok();
     if same(twin) == same(release.path()) {
         return Err(Stop::Skip("the second composition is the release itself".to_owned()));
     }
-    let opened = ReleaseDir::open(twin).map_err(|error: ReleaseError| Stop::Trouble {
-        class: "second-composition",
-        message: error.to_string(),
-    })?;
+    let opened = ReleaseDir::open(twin).map_err(|error| trouble(error.to_string()))?;
     Ok(opened.manifest().clone())
 }
