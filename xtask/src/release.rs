@@ -33,7 +33,7 @@ pub(crate) fn test(extent: Extent) -> Result<()> {
     let second = compose_again(&stationmaster, &release)?;
     let mut test = program(&stationmaster);
     test.arg("test").arg(&release).arg("--allow-not-yet").arg("--twin").arg(second);
-    test.args(["--db", &format!("{SMOKE}/tests.db")]);
+    test.args(["--db", &format!("{SMOKE}/tests.db"), "--tools-lock", &format!("{SMOKE}/locks/tools.lock")]);
     match extent {
         Extent::Some => drop(test.args(["--suite", "offline,shared"])),
         Extent::All => others(&mut test, &board, &release)?,

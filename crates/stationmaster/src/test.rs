@@ -73,6 +73,9 @@ pub(crate) struct Places {
     /// The recipe whose tools look into images and start machines.
     #[arg(long, value_name = "FILE", default_value = "os/boxcar/recipe.toml")]
     recipe: PathBuf,
+    /// The tools' lock [default: tools-ARCH.lock beside the recipe].
+    #[arg(long, value_name = "FILE")]
+    tools_lock: Option<PathBuf>,
     /// Folder of the reviewed lists [default: tests/ beside the recipe].
     #[arg(long, value_name = "DIR")]
     lists: Option<PathBuf>,

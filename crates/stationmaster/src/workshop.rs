@@ -42,15 +42,21 @@ pub(crate) fn with_world<T>(
 
 /// QEMU and its firmware from the tools tree of a recipe, unpacked if need be.
 pub(crate) fn qemu(recipe: &Path, mirrors: &[String], ctx: &Context<'_>) -> anyhow::Result<Programs> {
-    Ok(Programs::new(tools(recipe, mirrors, ctx)?, host_arch()?))
+    Ok(Programs::new(tools(recipe, None, mirrors, ctx)?, host_arch()?))
 }
 
-/// The tools tree of a recipe, unpacked if need be.
-pub(crate) fn tools(recipe: &Path, mirrors: &[String], ctx: &Context<'_>) -> anyhow::Result<ToolsTree> {
+/// The tools tree of a recipe, as `lock` pins it, or the lock beside the recipe; unpacked if need be.
+pub(crate) fn tools(
+    recipe: &Path,
+    lock: Option<&Path>,
+    mirrors: &[String],
+    ctx: &Context<'_>,
+) -> anyhow::Result<ToolsTree> {
     let loaded = recipe::load(recipe, &[])?;
     let keyring = Keyring::parse(&loaded.keyring).context("cannot use the recipe's keyring")?;
     with_world(mirrors, ctx, |world| {
-        let path: PathBuf = Places::default_tools_lock(recipe, world.host);
+        let beside = || Places::default_tools_lock(recipe, world.host);
+        let path: PathBuf = lock.map_or_else(beside, Path::to_owned);
         let lock = world.archive.lock(&path, &loaded.tools_for(world.host), &keyring, world.now)?;
         if let Some(tree) = tools::find(world.cache, &lock) {
             return Ok(tree);

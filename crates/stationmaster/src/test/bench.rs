@@ -64,7 +64,7 @@ impl<'a> Bench<'a> {
         Ok(Bench {
             described: release::described(&release, second),
             folder: folder(places.reports.as_deref())?,
-            tools: workshop::tools(&places.recipe, &places.mirror, ctx)?,
+            tools: workshop::tools(&places.recipe, places.tools_lock.as_deref(), &places.mirror, ctx)?,
             places,
             progress: ctx.progress,
             lists,
