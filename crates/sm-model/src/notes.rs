@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Channel, CveId, Date, PackageVersion, Sha256, Version, text::serde_as_text};
+use crate::{
+    Channel, CveId, Date, PackageVersion, Sha256, Version, evidence::PackageChangeKind, text::serde_as_text,
+};
 
 /// Where in the notes a fragment goes: the folder it lies in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -197,6 +199,8 @@ pub struct NoteItem {
     pub entries: Vec<String>,
     /// CVE ids that it names.
     pub cves: BTreeSet<CveId>,
+    /// Source packages that it is about.
+    pub packages: BTreeSet<String>,
     /// What an operator has to do, in the Markdown of fragments.
     pub action: Option<String>,
     /// Whether it tells of something that is not mended.
@@ -209,6 +213,8 @@ pub struct NoteItem {
 pub struct SourceUpdate {
     /// Its name.
     pub source: String,
+    /// What happened to it.
+    pub change: PackageChangeKind,
     /// Version in the older release; `None` where it is new.
     pub from: Option<PackageVersion>,
     /// Version in the newer release; `None` where it is gone.

@@ -9,6 +9,7 @@
 //! | [`bundle`] | a decision with everything it rests on, verified offline |
 //! | [`proof`] | how it is known who said something |
 //! | [`rules`] | the files that a project goes by, read strictly |
+//! | [`notes`] | what the release notes say, and how every reader gets them |
 //! | [`version`] | which version comes next, and why |
 //! | [`soak`] | which branch may come up, by the time its components were used |
 //! | [`lts`] | until when a long-term stream is supported, and what it takes |
@@ -28,6 +29,7 @@ pub mod gate;
 pub mod go;
 pub mod investigation;
 pub mod lts;
+pub mod notes;
 pub mod proof;
 pub mod quarantine;
 pub mod rules;
