@@ -4,7 +4,11 @@
 
 mod compose;
 mod measure;
+mod mmdebstrap;
 mod payload;
+mod peer;
+mod report;
+mod workplace;
 
 use std::process::ExitCode;
 
@@ -25,6 +29,20 @@ enum What {
     Compose(compose::Args),
     /// Full update payload of a composed image, against bzip2 of the same image.
     Payload(payload::Args),
+}
+
+/// How a comparison is run and told.
+#[derive(Debug, clap::Args)]
+struct Manner {
+    /// Processors that both sides are held to, as taskset(1) takes them.
+    #[arg(long, default_value = "0,1")]
+    cpus: String,
+    /// How often each side runs; medians are told.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs a benchmark and prints its table.

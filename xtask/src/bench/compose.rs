@@ -1,17 +1,21 @@
-//! Recipe to complete disk image, against mmdebstrap, which makes a tar of a tree from the same packages and nothing more.
+//! Recipe to release, against mmdebstrap, which makes a tar of a tree from the same packages and nothing more.
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    cell::Cell,
+    fs::{self, File},
+    path::PathBuf,
+    process::{Command, ExitCode, Stdio},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use serde_json::Value;
 
-use super::measure::{Cost, measure, table};
-use crate::{
-    cargo::{program, release_programs, root, target_dir},
-    steps::say,
+use super::{
+    Manner,
+    measure::{Side, in_turns},
+    mmdebstrap::{Mmdebstrap, Variant},
+    report::Report,
+    workplace::Workplace,
 };
 
 /// Options of the comparison.
@@ -20,66 +24,113 @@ pub(crate) struct Args {
     /// Leave the peer out: only our own numbers.
     #[arg(long)]
     alone: bool,
-    /// Mirror of the `debian` archive for both; the host's own when absent.
+    /// Where an archive is (NAME=URL) for both sides, instead of what APT says;
+    /// repeatable.
     #[arg(long)]
-    mirror: Option<String>,
+    mirror: Vec<String>,
+    #[command(flatten)]
+    manner: Manner,
 }
 
+const OURS: &str = "stationmaster compose (whole release)";
+const INSTALLED: &str = "mmdebstrap (tar of an installed tree)";
+const EXTRACTED: &str = "mmdebstrap (tar of an unpacked tree)";
+
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let stationmaster = release_programs()?.join("stationmaster");
-    let work = target_dir()?.join("bench/compose");
-    fs::create_dir_all(&work)?;
-    let lock = work.join("lock.toml");
-    measure(compose(&stationmaster, args, &work, &lock), "the warm-up")?;
-    let ours = measure(compose(&stationmaster, args, &work, &lock), "stationmaster compose")?;
-    let mut rows = vec![("stationmaster compose (whole release)", ours)];
-    if !args.alone {
-        rows.push(("mmdebstrap (tar of a tree)", peer(args, &work, &lock)?));
+    let workplace = Workplace::open(&args.mirror)?;
+    let cpus = args.manner.cpus.as_str();
+    let ours = Composing { workplace: &workplace, cpus, n_runs: Cell::new(0) };
+    let peer = (!args.alone).then(|| Mmdebstrap::open(&workplace, &args.mirror)).transpose()?;
+    // Fills the caches of both.
+    crate::cargo::must(workplace.compose(cpus), "stationmaster compose")?;
+    if let Some(peer) = &peer {
+        peer.warm_up(cpus)?;
     }
-    say(&table(&rows));
+    let clear = || workplace.clear();
+    let compose = || ours.command();
+    let mut sides = vec![Side { name: OURS, prepare: &clear, command: &compose }];
+    let nothing = || Ok(());
+    let install =
+        || peer.as_ref().map_or_else(|| ours.command(), |peer| peer.command(Variant::Essential, cpus));
+    let extract =
+        || peer.as_ref().map_or_else(|| ours.command(), |peer| peer.command(Variant::Extract, cpus));
+    if peer.is_some() {
+        sides.push(Side { name: INSTALLED, prepare: &nothing, command: &install });
+        sides.push(Side { name: EXTRACTED, prepare: &nothing, command: &extract });
+    }
+    let mut report = Report::new("compose", cpus);
+    for (side, costs) in sides.iter().zip(in_turns(&sides, &args.manner)?) {
+        report.side(side.name, costs)?;
+    }
+    judge(&mut report, ours.secs_to_disk_image()?);
+    report.print(args.manner.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn compose(stationmaster: &Path, args: &Args, work: &Path, lock: &Path) -> Command {
-    let mut compose = program(stationmaster);
-    compose.args([
-        "--quiet",
-        "compose",
-        "--version",
-        "4000.0.0",
-        "--source-date",
-        "2026-01-01T00:00:00Z",
-        "--lock",
-    ]);
-    compose.arg(lock).arg("--out").arg(work.join("out"));
-    if let Some(mirror) = &args.mirror {
-        compose.arg("--mirror").arg(format!("debian={mirror}"));
+fn judge(report: &mut Report, disk_image_secs: f64) {
+    report.at_most("seconds from recipe to disk image", 8.0, disk_image_secs);
+    if let Some(theirs) = report.wall_secs(INSTALLED) {
+        report.at_least("times faster than an installed tree", 4.0, theirs / disk_image_secs);
     }
-    compose
+    if let Some(theirs) = report.wall_secs(EXTRACTED) {
+        report.at_least("times faster than an unpacked tree", 1.0, theirs / disk_image_secs);
+    }
+    if let Some(peak_bytes) = report.peak_bytes(OURS) {
+        report.at_most("MiB of memory", 1024.0, peak_bytes as f64 / f64::from(1 << 20));
+    }
 }
 
-fn peer(args: &Args, work: &Path, lock: &Path) -> Result<Cost> {
-    let Some(mmdebstrap) = ["/usr/bin", "/usr/local/bin"]
-        .map(|dir| PathBuf::from(dir).join("mmdebstrap"))
-        .into_iter()
-        .find(|p| p.exists())
-    else {
-        bail!(
-            "mmdebstrap, the peer of this benchmark, is not installed: install the package `mmdebstrap`, or use --alone"
-        );
-    };
-    let mut command = program(&mmdebstrap);
-    command.args(["--quiet", "--variant=custom", "--architectures=amd64"]);
-    command.arg(format!("--include={}", package_names(lock)?.join(",")));
-    command.arg("trixie").arg(work.join("peer.tar"));
-    command.args(&args.mirror);
-    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir(root());
-    measure(command, "mmdebstrap")
+/// Our own runs, each of which tells its steps in a file.
+struct Composing<'a> {
+    workplace: &'a Workplace,
+    cpus: &'a str,
+    n_runs: Cell<usize>,
 }
 
-/// Names in a lock file, which has one `name = "…"` line per package.
-fn package_names(lock: &Path) -> Result<Vec<String>> {
-    let text = fs::read_to_string(lock).with_context(|| format!("cannot read `{}`", lock.display()))?;
-    let names = text.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
-    Ok(names.map(str::to_owned).collect())
+impl Composing<'_> {
+    fn command(&self) -> Command {
+        let mut command = self.workplace.compose(self.cpus);
+        self.n_runs.set(self.n_runs.get() + 1);
+        // Without the file, the reading of it tells.
+        let told = File::create(self.told(self.n_runs.get())).map_or_else(|_| Stdio::null(), Stdio::from);
+        command.arg("--json").stdout(told);
+        command
+    }
+
+    fn told(&self, run: usize) -> PathBuf {
+        self.workplace.path(&format!("compose-{run}.json"))
+    }
+
+    /// The median of the time until the disk image was complete: every step but the writing of the release.
+    fn secs_to_disk_image(&self) -> Result<f64> {
+        let runs = (1..=self.n_runs.get()).map(|run| {
+            let path = self.told(run);
+            let text = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+            secs_before_release(&serde_json::from_slice(&text)?).context("no steps were told")
+        });
+        let mut secs = runs.collect::<Result<Vec<f64>>>()?;
+        secs.sort_by(f64::total_cmp);
+        secs.get(secs.len() / 2).copied().context("nothing was composed")
+    }
+}
+
+/// Sum of all steps but `release` in what `compose --json` told.
+fn secs_before_release(told: &Value) -> Option<f64> {
+    let steps = told["steps"].as_array()?.iter().filter(|step| step["step"] != "release");
+    let millis: Option<Vec<u64>> = steps.map(|step| step["millis"].as_u64()).collect();
+    Some(millis?.iter().sum::<u64>() as f64 / 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_disk_image_is_there_before_the_release_is_written() {
+        let told = serde_json::json!({"steps": [
+            {"step": "lock", "millis": 1}, {"step": "image", "millis": 2500}, {"step": "release", "millis": 9000},
+        ]});
+        assert_eq!(secs_before_release(&told), Some(2.501));
+        assert_eq!(secs_before_release(&serde_json::json!({"steps": [{"step": "image"}]})), None);
+    }
 }

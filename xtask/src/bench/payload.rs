@@ -2,56 +2,98 @@
 
 use std::{
     fs,
-    path::PathBuf,
-    process::{ExitCode, Stdio},
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 
-use super::measure::{measure, table};
-use crate::{
-    cargo::{program, release_programs, target_dir},
-    steps::say,
+use super::{
+    Manner,
+    measure::{Side, in_turns, pinned},
+    peer::provide,
+    report::Report,
+    workplace::Workplace,
 };
+use crate::cargo::{must, program};
 
 /// Options of the comparison.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The /usr image.
-    #[arg(long)]
-    image: PathBuf,
+    /// The /usr image [default: that of a release composed for it].
+    #[arg(long, requires = "kernel", value_name = "FILE")]
+    image: Option<PathBuf>,
     /// The kernel image.
+    #[arg(long, requires = "image", value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// Where an archive is (NAME=URL), instead of what APT says; repeatable.
     #[arg(long)]
-    kernel: PathBuf,
+    mirror: Vec<String>,
+    #[command(flatten)]
+    manner: Manner,
 }
 
+const OURS: &str = "stationmaster payload build";
+
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let stationmaster = release_programs()?.join("stationmaster");
-    let work = target_dir()?.join("bench/payload");
-    let keys = work.join("keys");
-    if !keys.exists() {
-        fs::create_dir_all(&work)?;
-        let mut keygen = program(&stationmaster);
-        keygen.args(["payload", "keygen"]).arg(&keys);
-        measure(keygen, "keygen")?;
+    let workplace = Workplace::open(&args.mirror)?;
+    let cpus = args.manner.cpus.as_str();
+    let (image, kernel) = match (&args.image, &args.kernel) {
+        (Some(image), Some(kernel)) => (image.clone(), kernel.clone()),
+        _ => composed(&workplace, cpus)?,
+    };
+    let bzip2 = provide("bzip2", "bzip2")?;
+    let build = || {
+        let mut build = workplace.stationmaster(cpus);
+        build.args(["payload", "build", "--image"]).arg(&image).arg("--kernel").arg(&kernel);
+        build.arg("--key").arg(workplace.key()).arg("--output").arg(workplace.path("update.gz"));
+        build
+    };
+    let compress = || {
+        let mut compress = pinned(cpus, &bzip2);
+        compress.args(["-9", "-k", "-c"]).arg(&image).stdout(Stdio::null());
+        compress
+    };
+    let nothing = || Ok(());
+    let sides = [
+        Side { name: OURS, prepare: &nothing, command: &build },
+        Side { name: "bzip2 -9 (image alone)", prepare: &nothing, command: &compress },
+    ];
+    let mut report = Report::new("payload", cpus);
+    for (side, costs) in sides.iter().zip(in_turns(&sides, &args.manner)?) {
+        report.side(side.name, costs)?;
     }
-    let key = fs::read_dir(&keys)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| !path.to_string_lossy().contains(".pub."))
-        .context("keygen made no private key")?;
-    let mut build = program(&stationmaster);
-    build.args(["--quiet", "payload", "build", "--image"]).arg(&args.image).arg("--kernel").arg(&args.kernel);
-    build.arg("--key").arg(key).arg("--output").arg(work.join("update.gz")).stdout(Stdio::null());
-    let ours = measure(build, "stationmaster payload build")?;
-    let mut peer = program("bzip2".as_ref());
-    peer.args(["-9", "-k", "-c"]).arg(&args.image).stdout(Stdio::null());
-    let theirs = measure(peer, "bzip2")?;
-    say(&table(&[("stationmaster payload build", ours), ("bzip2 -9 (image alone)", theirs)]));
-    let image_mb = fs::metadata(&args.image)?.len() as f64 / 1e6;
-    say(&format!(
-        "{image_mb:.0} MB of image: {:.0} MB/s of wall time, {:.0} MB/s per core",
-        image_mb / ours.wall_secs,
-        image_mb / ours.cpu_secs
-    ));
+    judge(&mut report, fs::metadata(&image)?.len() + fs::metadata(&kernel)?.len());
+    report.print(args.manner.json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn judge(report: &mut Report, image_bytes: u64) {
+    let (cpu_secs, peak_bytes) = (report.cpu_secs(OURS), report.peak_bytes(OURS));
+    if let Some(cpu_secs) = cpu_secs {
+        report.at_least("MB of images per second and core", 100.0, image_bytes as f64 / 1e6 / cpu_secs);
+    }
+    if let Some(peak_bytes) = peak_bytes {
+        report.at_most("MiB of memory", 64.0, peak_bytes as f64 / f64::from(1 << 20));
+    }
+}
+
+/// The images of a release that is composed now unless an earlier run has.
+fn composed(workplace: &Workplace, cpus: &str) -> Result<(PathBuf, PathBuf)> {
+    let release = workplace.release();
+    if !release.exists() {
+        must(workplace.compose(cpus), "stationmaster compose")?;
+    }
+    let image = workplace.path("usr.erofs");
+    let zstd = provide("zstd", "zstd")?;
+    must(unpack(&zstd, &release.join("boxcar_production_update.bin.zst"), &image), "zstd")?;
+    let kernel = release.join("boxcar_production_image.vmlinuz");
+    ensure!(kernel.is_file(), "the composed release has no `{}`", kernel.display());
+    Ok((image, kernel))
+}
+
+fn unpack(zstd: &Path, packed: &Path, to: &Path) -> Command {
+    let mut unpack = program(zstd);
+    unpack.args(["--decompress", "--quiet", "--force"]).arg(packed).arg("-o").arg(to);
+    unpack
 }

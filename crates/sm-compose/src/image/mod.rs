@@ -71,6 +71,8 @@ pub struct ComposedImage {
     pub usr: PathBuf,
     /// Size of the /usr file system, a multiple of 4096.
     pub usr_size_bytes: u64,
+    /// SHA-256 of the /usr file system.
+    pub usr_sha256: Sha256,
     /// dm-verity root hash of the /usr file system.
     pub root_hash: Sha256,
     /// The unified kernel image.
@@ -129,6 +131,7 @@ pub fn compose(
         qcow2: disks.qcow2,
         usr: usr.path,
         usr_size_bytes: usr.size_bytes,
+        usr_sha256: usr.sha256,
         root_hash: root_hash.digest(),
         uki: uki_path,
         kernel: boot.release,

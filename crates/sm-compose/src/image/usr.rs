@@ -36,6 +36,7 @@ pub(super) fn write(tree: &Tree, inputs: &Inputs<'_>, runner: &dyn Runner) -> Re
     let mut run = inputs.tools.invocation("mkfs.erofs")?.arg("--quiet");
     if let Some(compression) = &disk.compression {
         run = run.arg(format!("-z{compression}")).arg(format!("-C{}", disk.cluster_bytes));
+        run = run.args(disk.extent_bytes.map(|bytes| format!("--max-extent-bytes={bytes}")));
     }
     let run = run
         .arg(format!("-T{}", inputs.plan.source_date.unix_secs()))

@@ -159,6 +159,7 @@ section! {
         "root-mib" => root_mib: Number,
         "compression" => compression: Text,
         "cluster-bytes" => cluster_bytes: Number,
+        "extent-bytes" => extent_bytes: Number,
     }
 }
 

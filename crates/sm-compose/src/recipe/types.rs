@@ -190,6 +190,8 @@ pub struct Disk {
     pub compression: Option<String>,
     /// Physical cluster of EROFS: `mkfs.erofs -C`.
     pub cluster_bytes: u32,
+    /// Most bytes of a file that are compressed together: `mkfs.erofs --max-extent-bytes`; `None` leaves it to mkfs.
+    pub extent_bytes: Option<u32>,
 }
 
 /// Defaults of the update agent, which a host's own configuration overrides key by key.

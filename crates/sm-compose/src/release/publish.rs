@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rayon::prelude::*;
 use sm_host::{
     files::FileError,
     progress::{Progress, Task, Unit},
@@ -40,7 +41,7 @@ pub struct Release<'a> {
     /// How the payload is compressed.
     pub compression: Compression,
     /// Who signs the payload.
-    pub signer: &'a mut dyn Signer,
+    pub signer: &'a mut (dyn Signer + Send),
 }
 
 /// A release directory that was written.
@@ -62,46 +63,61 @@ pub struct Published {
 /// When something cannot be read, made or written, or the version is there already with other content. Nothing of the
 /// release is left then, and `current` points where it did.
 pub fn publish(
-    mut release: Release<'_>,
+    release: Release<'_>,
     root: &Path,
     progress: &dyn Progress,
 ) -> Result<Published, ReleaseError> {
-    let plan = release.plan;
+    let Release { plan, image, lock, lock_text, tools_lock_sha256, agent_sha256, compression, signer } =
+        release;
     let board = root.join(plan.channel.to_string()).join(Board(plan.target.arch).to_string());
-    let mut writer = Writer { staging: Staging::create(&board)?, release: &mut release, progress };
-    writer.images()?;
-    let usr_sha256 = writer.payload()?;
-    writer.texts(usr_sha256)?;
+    let described = Described { plan, image, lock, lock_text, tools_lock_sha256, agent_sha256 };
+    let writer = Writer { staging: Staging::create(&board)?, release: described, progress };
+    // None needs what another writes; the payload, the largest work, starts first.
+    let (payload, (images, texts)) = rayon::join(
+        || writer.payload(compression, signer),
+        || rayon::join(|| writer.images(), || writer.texts()),
+    );
+    images.and(payload).and(texts)?;
     let manifest = writer.manifest();
     let Appeared { directory, is_current } = writer.staging.finish(&manifest)?;
     let manifest_sha256 = Digests::of(&manifest_text(&manifest)?).sha256;
     Ok(Published { directory, is_current, manifest, manifest_sha256 })
 }
 
-struct Writer<'w, 'r> {
-    staging: Staging,
-    release: &'w mut Release<'r>,
-    progress: &'w dyn Progress,
+/// What a release says of itself.
+struct Described<'a> {
+    plan: &'a Plan,
+    image: &'a ComposedImage,
+    lock: &'a Lock,
+    lock_text: &'a str,
+    tools_lock_sha256: Sha256,
+    agent_sha256: Sha256,
 }
 
-impl Writer<'_, '_> {
+struct Writer<'a> {
+    staging: Staging,
+    release: Described<'a>,
+    progress: &'a dyn Progress,
+}
+
+impl Writer<'_> {
     fn name(&self, kind: ArtifactKind) -> Result<FileName, ReleaseError> {
         Ok(names::artifact(&self.release.plan.os.id, kind)?)
     }
 
-    fn images(&mut self) -> Result<(), ReleaseError> {
+    fn images(&self) -> Result<(), ReleaseError> {
         let image = self.release.image;
-        for (kind, from, packing) in [
+        let images = [
             (ArtifactKind::DiskImage, &image.disk, Packing::Zstd),
             (ArtifactKind::QemuImage, &image.qcow2, Packing::Plain),
             (ArtifactKind::UsrImage, &image.usr, Packing::Zstd),
             (ArtifactKind::KernelImage, &image.uki, Packing::Plain),
-        ] {
+        ];
+        images.into_par_iter().with_max_len(1).try_for_each(|(kind, from, packing)| {
             let name = self.name(kind)?;
             let task = self.task(name.as_str(), from);
-            self.staging.copy(kind, name, from, packing, &|n| task.advance(n))?;
-        }
-        Ok(())
+            self.staging.copy(kind, name, from, packing, &|n| task.advance(n))
+        })
     }
 
     fn task(&self, name: &str, from: &Path) -> Box<dyn Task> {
@@ -109,28 +125,30 @@ impl Writer<'_, '_> {
         self.progress.begin(&format!("write {name}"), Unit::Bytes, total)
     }
 
-    /// Writes the payload; gives the digest of the /usr image, which was read for it anyway.
-    fn payload(&mut self) -> Result<Sha256, ReleaseError> {
+    fn payload(
+        &self,
+        compression: Compression,
+        signer: &mut (dyn Signer + Send),
+    ) -> Result<(), ReleaseError> {
         let name = self.name(ArtifactKind::Payload)?;
         let image = self.release.image;
         let mut usr = Watched::open(&image.usr, self.task(name.as_str(), &image.usr))?;
         let mut uki = Watched::open(&image.uki, Box::new(sm_host::progress::Silent))?;
         let mut spool = self.staging.spool()?;
-        let (compression, signer) = (self.release.compression, &mut *self.release.signer);
         let failed = {
             let name = name.to_string();
             move |source| ReleaseError::Payload { name, source: Box::new(source) }
         };
-        let written = self.staging.write(ArtifactKind::Payload, name, |mut sink| {
+        self.staging.write(ArtifactKind::Payload, name, |mut sink| {
             let partition = Source { size_bytes: image.usr_size_bytes, reader: &mut usr };
             let kernel = Source { size_bytes: uki.size_bytes, reader: &mut uki };
             payload::write(partition, Some(kernel), compression, &mut [signer], &mut spool, &mut sink)
                 .map_err(failed)
         })?;
-        Ok(written.partition_sha256)
+        Ok(())
     }
 
-    fn texts(&mut self, usr_sha256: Sha256) -> Result<(), ReleaseError> {
+    fn texts(&self) -> Result<(), ReleaseError> {
         let (plan, image, lock) = (self.release.plan, self.release.image, self.release.lock);
         self.text(ArtifactKind::RootHash, format!("{}\n", image.root_hash).as_bytes())?;
         self.text(ArtifactKind::PackageList, package_list(lock).as_bytes())?;
@@ -142,24 +160,24 @@ impl Writer<'_, '_> {
         let name = self.name(ArtifactKind::Changelogs)?;
         let encoded = changelogs.encode().map_err(self.staging.failed(name.as_str()))?;
         self.staging.write_bytes(ArtifactKind::Changelogs, name, &encoded)?;
-        self.sbom(usr_sha256)?;
+        self.sbom()?;
         self.text(ArtifactKind::Lock, self.release.lock_text.as_bytes())?;
         self.text(ArtifactKind::VersionText, version_text(plan).as_bytes())
     }
 
-    fn text(&mut self, kind: ArtifactKind, bytes: &[u8]) -> Result<(), ReleaseError> {
+    fn text(&self, kind: ArtifactKind, bytes: &[u8]) -> Result<(), ReleaseError> {
         let name = self.name(kind)?;
         self.staging.write_bytes(kind, name, bytes)
     }
 
-    fn sbom(&mut self, usr_sha256: Sha256) -> Result<(), ReleaseError> {
+    fn sbom(&self) -> Result<(), ReleaseError> {
         let (plan, image, lock) = (self.release.plan, self.release.image, self.release.lock);
         let name = self.name(ArtifactKind::Sbom)?;
         let document = sbom::document(sbom::Described {
             plan,
             lock,
             tree: &image.tree,
-            usr_sha256,
+            usr_sha256: image.usr_sha256,
             root_hash: image.root_hash,
         });
         let failed = self.staging.failed(name.as_str());

@@ -7,6 +7,7 @@ use std::{
     io::{self, BufWriter, Read, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use sha2::Digest as _;
@@ -25,19 +26,20 @@ pub(super) struct Staging {
     directory: Scratch,
     /// `ROOT/CHANNEL/BOARD`.
     board: PathBuf,
-    artifacts: Vec<Artifact>,
+    /// Written so far, by whichever thread.
+    artifacts: Mutex<Vec<Artifact>>,
 }
 
 impl Staging {
     /// Starts a release below `board`, which is made when missing.
     pub(super) fn create(board: &Path) -> Result<Self, ReleaseError> {
         let directory = Scratch::create(board, ".partial-")?;
-        Ok(Staging { directory, board: board.to_owned(), artifacts: Vec::new() })
+        Ok(Staging { directory, board: board.to_owned(), artifacts: Mutex::default() })
     }
 
     /// Writes one artifact: `fill` gives its bytes.
     pub(super) fn write<T>(
-        &mut self,
+        &self,
         kind: ArtifactKind,
         name: FileName,
         fill: impl FnOnce(&mut dyn Write) -> Result<T, ReleaseError>,
@@ -49,13 +51,13 @@ impl Staging {
         let (file, digests) = sink.finish().map_err(failed)?;
         file.sync_all().map_err(failed)?;
         let Digests { size_bytes, sha256, sha512 } = digests;
-        self.artifacts.push(Artifact { name, kind, size_bytes, sha256, sha512 });
+        self.lock_artifacts().push(Artifact { name, kind, size_bytes, sha256, sha512 });
         Ok(filled)
     }
 
     /// Writes one artifact that is at hand as bytes.
     pub(super) fn write_bytes(
-        &mut self,
+        &self,
         kind: ArtifactKind,
         name: FileName,
         bytes: &[u8],
@@ -66,12 +68,12 @@ impl Staging {
 
     /// Copies a file into the release, as it is or compressed.
     pub(super) fn copy(
-        &mut self,
+        &self,
         kind: ArtifactKind,
         name: FileName,
         from: &Path,
         packing: Packing,
-        progress: &dyn Fn(u64),
+        progress: &(dyn Fn(u64) + Sync),
     ) -> Result<(), ReleaseError> {
         let source = File::open(from).and_then(Sparse::new).map_err(FileError::io("open", from))?;
         let mut source = Counting { inner: source, progress };
@@ -92,9 +94,13 @@ impl Staging {
 
     /// Artifacts written so far, sorted by name.
     pub(super) fn artifacts(&self) -> Vec<Artifact> {
-        let mut artifacts = self.artifacts.clone();
+        let mut artifacts = self.lock_artifacts().clone();
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
         artifacts
+    }
+
+    fn lock_artifacts(&self) -> MutexGuard<'_, Vec<Artifact>> {
+        self.artifacts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds sums and manifest, gives the directory its name, and switches the link to the newest version last

@@ -11,6 +11,8 @@ use crate::recipe::{
 const LEAST_ESP_MIB: u32 = 64;
 /// Largest size of a partition that anyone needs here: stops a unit mistaken for another.
 const MOST_MIB: u32 = 1 << 20;
+/// The kernel's limit for physical clusters of EROFS (1 MiB); what one decompresses to needs no more either.
+const MOST_CLUSTER_BYTES: u32 = 1 << 20;
 /// Compressors of EROFS that the kernel can read.
 const COMPRESSORS: [&str; 5] = ["lz4", "lz4hc", "lzma", "deflate", "zstd"];
 
@@ -24,6 +26,7 @@ impl Checker<'_> {
             root_mib: self.mib(&raw.root_mib, section, "root-mib", 16),
             compression: self.compression(&raw.compression),
             cluster_bytes: self.cluster(&raw.cluster_bytes),
+            extent_bytes: self.extent(&raw.extent_bytes),
         };
         if let Some(verity) = &raw.verity_mib {
             self.refuse_small_verity(&disk, verity);
@@ -70,14 +73,22 @@ impl Checker<'_> {
     }
 
     fn cluster(&mut self, raw: &Number) -> u32 {
-        /// The kernel's limit for physical clusters of EROFS (1 MiB).
-        const MOST_BYTES: u32 = 1 << 20;
         let Some(size) = raw else { return 65_536 };
-        if !size.value.is_power_of_two() || !(4096..=MOST_BYTES).contains(&size.value) {
+        if !size.value.is_power_of_two() || !(4096..=MOST_CLUSTER_BYTES).contains(&size.value) {
             self.problems
                 .note(size.place, format!("`cluster-bytes` cannot be {}", size.value))
                 .expected("a power of two from 4096 to 1048576");
         }
         size.value
+    }
+
+    fn extent(&mut self, raw: &Number) -> Option<u32> {
+        let size = raw.as_ref()?;
+        if !size.value.is_multiple_of(4096) || !(4096..=MOST_CLUSTER_BYTES).contains(&size.value) {
+            self.problems
+                .note(size.place, format!("`extent-bytes` cannot be {}", size.value))
+                .expected("a multiple of 4096 from 4096 to 1048576");
+        }
+        Some(size.value)
     }
 }

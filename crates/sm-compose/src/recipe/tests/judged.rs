@@ -192,6 +192,10 @@ fn slots_hold_what_they_are_for() {
         complaints("compression =", "cluster-bytes = 5000\ncompression ="),
         ["0: `cluster-bytes` cannot be 5000"]
     );
+    assert_eq!(
+        complaints("compression =", "extent-bytes = 5000\ncompression ="),
+        ["0: `extent-bytes` cannot be 5000"]
+    );
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sha2::Digest as _;
 use sm_host::progress::Silent;
 use sm_image::payload::write::Compression;
 use sm_model::{Lock, LockedArchive, LockedPackage, Sha256};
@@ -135,6 +136,7 @@ fn image(directory: &Path) -> ComposedImage {
         qcow2: directory.join("disk.qcow2"),
         usr: directory.join("usr.erofs"),
         usr_size_bytes: 1 << 20,
+        usr_sha256: Sha256(sha2::Sha256::digest(noise(1 << 20)).into()),
         root_hash: Sha256([0xab; 32]),
         uki: directory.join("kernel.efi"),
         kernel: "6.12.57+deb13-cloud-amd64".into(),
