@@ -60,3 +60,13 @@ pub(crate) fn target_dir() -> Result<PathBuf> {
     let dir = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
     Ok(PathBuf::from(dir))
 }
+
+/// Removes a directory with all its content, if it is there.
+pub(crate) fn remove(directory: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove `{}`", directory.display()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -5,6 +5,7 @@
 //! | [`recipe`] | what an operating system is made of: TOML text → checked recipe → plan |
 //! | [`archive`] | request → lock → verified package files |
 //! | [`tools`] | packages → programs of the build host |
+//! | [`agent`] | the update agent's source → its binary for an image, where the host has none |
 //! | [`unpack`] | packages → [`tree`], in parallel, running nothing |
 //! | `fixups` | what maintainer scripts would have done, as declared |
 //! | [`image`] | tree → disk image, kernel image, root hash |
@@ -13,6 +14,7 @@
 //! | [`build`] | all of these in order: recipe → release directory |
 //! | [`diff`](mod@diff) | two releases → what differs |
 
+pub mod agent;
 pub mod archive;
 pub mod build;
 pub mod diff;

@@ -118,7 +118,19 @@ fn write_out(tree: &Tree, root: &Path) -> Result<(), FileError> {
     for (path, _) in directories {
         files::create_dir_all(&root.join(&path[1..]))?;
     }
-    rest.par_iter().try_for_each(|(path, entry)| write_entry(&root.join(&path[1..]), path, entry))
+    rest.par_iter().try_for_each(|(path, entry)| write_entry(&root.join(&path[1..]), path, entry))?;
+    merge_usr(root)
+}
+
+/// The links that `base-files` brings where it is installed: linker scripts name libraries as `/lib/…`.
+fn merge_usr(root: &Path) -> Result<(), FileError> {
+    for name in ["bin", "lib", "lib64", "sbin"] {
+        let (link, to) = (root.join(name), format!("usr/{name}"));
+        if root.join(&to).is_dir() && fs::symlink_metadata(&link).is_err() {
+            symlink(to, &link).map_err(FileError::io("make link", &link))?;
+        }
+    }
+    Ok(())
 }
 
 fn write_entry(to: &Path, path: &str, entry: &Entry) -> Result<(), FileError> {
@@ -163,6 +175,7 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         write_out(&tree, &dir.path().join("t")).unwrap();
+        assert_eq!(fs::read_link(dir.path().join("t/lib")).unwrap(), Path::new("usr/lib"));
         let mode = |path: &str| fs::metadata(dir.path().join(path)).unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode("t/usr/bin/su"), mode("t/usr/lib/x")), (0o755, 0o644));
     }

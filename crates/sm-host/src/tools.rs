@@ -102,6 +102,21 @@ impl ToolsTree {
             .env("TZ", "UTC"))
     }
 
+    /// Text of an executable file that starts the program at a path below the tree, for programs that start others by one
+    /// path, as cargo does. The program takes the file for itself and can start itself again by it.
+    ///
+    /// # Errors
+    /// When the tree has no such program.
+    pub fn launcher(&self, below: &str) -> Result<String, ToolsError> {
+        let path = self.path(below);
+        if !fs::metadata(&path).is_ok_and(|found| found.is_file()) {
+            return Err(ToolsError::NoProgram { root: self.root.clone(), program: below.to_owned() });
+        }
+        let [loader, libraries, program] =
+            [self.loader(), self.library_path().into(), path].map(|path| word(&path));
+        Ok(format!("#!/bin/sh\nexec {loader} --argv0 \"$0\" --library-path {libraries} {program} \"$@\"\n"))
+    }
+
     fn loader(&self) -> PathBuf {
         self.root.join(loader_path(self.arch))
     }
@@ -110,6 +125,11 @@ impl ToolsTree {
         let dir = self.root.join("usr/lib").join(self.arch.triplet());
         format!("{0}:{0}/systemd:{0}/pulseaudio", dir.display())
     }
+}
+
+/// A path as one word of a shell.
+fn word(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
 /// Path of the dynamic loader below a merged-/usr tree (Debian's `libc6`).
@@ -124,6 +144,7 @@ fn loader_path(arch: Arch) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::{Runner as _, SystemRunner};
 
     fn tree_with(files: &[&str]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -149,6 +170,26 @@ mod tests {
                 "mkfs.erofs --argv0 mkfs.erofs --library-path {lib}:{lib}/systemd:{lib}/pulseaudio {root}/usr/bin/mkfs.erofs --help"
             )
         );
+    }
+
+    #[test]
+    fn a_launcher_is_a_file_that_starts_a_program_with_its_own_name() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tree_with(&[LOADER, "usr/lib/it's/prog"]);
+        // A loader that tells what it was asked to do.
+        let loader = dir.path().join(LOADER);
+        fs::write(&loader, "#!/bin/sh\nprintf '%s\\n' \"$@\"\n").unwrap();
+        fs::set_permissions(&loader, fs::Permissions::from_mode(0o755)).unwrap();
+        let tree = ToolsTree::open(dir.path(), Arch::Amd64).unwrap();
+        let launcher = dir.path().join("launch");
+        fs::write(&launcher, tree.launcher("usr/lib/it's/prog").unwrap()).unwrap();
+        let run = Invocation::new("/bin/sh").arg(&launcher).arg("a b").env("PATH", "/usr/bin:/bin");
+        let said = SystemRunner.run(&run).unwrap().stdout;
+        let said = String::from_utf8(said).unwrap();
+        let words: Vec<&str> = said.lines().collect();
+        assert_eq!(words[..2], ["--argv0", launcher.to_str().unwrap()]);
+        assert_eq!(words[4..], [tree.path("usr/lib/it's/prog").to_str().unwrap(), "a b"]);
+        assert!(matches!(tree.launcher("usr/lib/other"), Err(ToolsError::NoProgram { .. })));
     }
 
     #[test]

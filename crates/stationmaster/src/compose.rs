@@ -38,6 +38,8 @@ Examples:
       Once: make the keys that sign updates.
   stationmaster compose --key keys/update-payload-key.key.pem
       Compose today's alpha for this machine's architecture.
+  stationmaster compose --arch arm64 --key keys/update-payload-key.key.pem
+      The same for another: its agent is built with the recipe's compiler.
   stationmaster compose --check
       Only tell what is wrong with the recipe.
   stationmaster compose --channel stable --version 4893.2.0 --verify ...
@@ -87,9 +89,14 @@ pub(crate) struct Args {
     /// Private key that signs the payload; hosts get its public half.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// The update agent's binary [default: beside this program].
-    #[arg(long, value_name = "FILE")]
+    /// The update agent's binary [default: beside this program, or built where
+    /// the image is for another architecture].
+    #[arg(long, value_name = "FILE", conflicts_with = "build_agent")]
     agent: Option<PathBuf>,
+    /// Build the agent with the recipe's own compiler, against the image's own C
+    /// library. Needs cargo; fetches 160 MB of packages once.
+    #[arg(long)]
+    build_agent: bool,
     /// Time stamp of every file, RFC 3339 [default: from the version].
     #[arg(long, value_name = "TIME")]
     source_date: Option<Timestamp>,
@@ -114,8 +121,8 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     }
     let key = args.read_key()?;
     let plan = args.plan(&recipe, version, &key)?;
-    let places = args.places()?;
     with_world(&args.mirror, ctx, |world| {
+        let places = args.places(&recipe, &world)?;
         let mut steps = Steps::default();
         let ingredients = build::prepare(&recipe, &plan, &places, &world, &mut steps)?;
         let composing = Composing { plan: &plan, ingredients: &ingredients, key: &key, world: &world };
@@ -180,19 +187,29 @@ impl Args {
             .with_context(|| format!("cannot use the key `{}`", path.display()))
     }
 
-    fn places(&self) -> anyhow::Result<Places> {
+    fn places(&self, recipe: &Recipe, world: &World<'_>) -> anyhow::Result<Places> {
         let (arch, host) = (self.arch()?, host_arch()?);
         let lock = || Places::default_lock(&self.recipe, &self.variant, arch);
         let tools_lock = || Places::default_tools_lock(&self.recipe, host);
         Ok(Places {
             lock: self.lock.clone().unwrap_or_else(lock),
             tools_lock: self.tools_lock.clone().unwrap_or_else(tools_lock),
-            agent: agent(self.agent.as_deref(), arch)?,
+            agent: self.agent(recipe, world)?,
         })
+    }
+
+    fn agent(&self, recipe: &Recipe, world: &World<'_>) -> anyhow::Result<PathBuf> {
+        let arch = self.arch()?;
+        let is_built = self.build_agent || (self.agent.is_none() && arch != world.host);
+        if !is_built {
+            return agent(self.agent.as_deref(), arch);
+        }
+        let source = sm_compose::agent::source_of(&self.recipe)?;
+        Ok(sm_compose::agent::build(recipe, &self.recipe, &source, arch, world)?)
     }
 }
 
-/// The agent's binary: as given, or beside this program. It is never built here.
+/// The agent's binary for this machine's architecture: as given, or beside this program.
 pub(crate) fn agent(given: Option<&Path>, arch: Arch) -> anyhow::Result<PathBuf> {
     if let Some(path) = given {
         return Ok(path.to_owned());

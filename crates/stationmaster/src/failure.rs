@@ -31,6 +31,7 @@ fn advice(cause: &(dyn Error + 'static)) -> Option<Advice> {
         crate::test::NoTest,
         crate::test::NotOurs,
         crate::test::Refused,
+        sm_compose::agent::AgentError,
         sm_compose::archive::ArchiveError,
         sm_compose::build::BuildError,
         sm_compose::image::ComposeError,

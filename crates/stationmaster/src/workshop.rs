@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use sm_compose::{
     archive::{Archive, Mirrors, default_cache},
-    build::{Places, World},
-    image::PackageFile,
-    recipe, tools,
+    build::{Places, World, tools_tree},
+    recipe,
 };
 use sm_debian::Keyring;
 use sm_host::{
@@ -58,12 +57,6 @@ pub(crate) fn tools(
         let beside = || Places::default_tools_lock(recipe, world.host);
         let path: PathBuf = lock.map_or_else(beside, Path::to_owned);
         let lock = world.archive.lock(&path, &loaded.tools_for(world.host), &keyring, world.now)?;
-        if let Some(tree) = tools::find(world.cache, &lock) {
-            return Ok(tree);
-        }
-        let files = world.archive.fetch_all(&lock)?;
-        let pairs = lock.packages.iter().cloned().zip(files);
-        let packages: Vec<_> = pairs.map(|(package, path)| PackageFile { package, path }).collect();
-        Ok(tools::provide(world.cache, &lock, &packages, world.progress)?)
+        Ok(tools_tree(&lock, &world)?)
     })
 }

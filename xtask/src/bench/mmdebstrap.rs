@@ -11,9 +11,9 @@ use anyhow::{Context, Result, bail, ensure};
 use super::{
     measure::pinned,
     peer::provide,
-    workplace::{Workplace, debian_arch, remove},
+    workplace::{Workplace, debian_arch},
 };
-use crate::cargo::{must, program, root};
+use crate::cargo::{must, program, remove, root};
 
 /// How far mmdebstrap goes with the packages.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::measure::pinned;
-use crate::cargo::{must, program, release_programs, target_dir};
+use crate::cargo::{must, program, release_programs, remove, target_dir};
 
 /// The release that is composed, again and again.
 const VERSION: &str = "4000.0.0";
@@ -106,15 +106,5 @@ pub(super) fn debian_arch() -> &'static str {
     match std::env::consts::ARCH {
         "aarch64" => "arm64",
         _ => "amd64",
-    }
-}
-
-/// Removes a directory with all its content, if it is there.
-pub(super) fn remove(directory: &Path) -> Result<()> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove `{}`", directory.display()))
-        }
-        _ => Ok(()),
     }
 }

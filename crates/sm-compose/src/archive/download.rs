@@ -133,12 +133,18 @@ fn receive(
             Err(mismatch(wanted, source.to_string()))
         }
         Err(source) => {
-            if part.written_bytes == 0 {
+            // On a full disk, a part only takes room from what could be whole.
+            if part.written_bytes == 0 || is_full_disk(&source) {
                 files::remove(partial)?;
             }
             Err(failed(source))
         }
     }
+}
+
+/// Whether the failure is that of a disk without room.
+pub(super) fn is_full_disk(error: &FetchError) -> bool {
+    matches!(error, FetchError::Sink { source, .. } if source.kind() == io::ErrorKind::StorageFull)
 }
 
 fn mismatch(wanted: &Wanted, got: String) -> ArchiveError {
@@ -152,7 +158,7 @@ pub(super) fn partial_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn hash(mut file: &File) -> io::Result<Hasher> {
+fn hash(mut file: impl Read) -> io::Result<Hasher> {
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; 256 * 1024];
     loop {
@@ -182,7 +188,7 @@ impl<'t> Part<'t> {
             file.set_len(0).map_err(FileError::io("shorten", path))?;
             written_bytes = 0;
         }
-        let hasher = hash(&file).map_err(FileError::io("read", path))?;
+        let hasher = hash((&file).take(written_bytes)).map_err(FileError::io("read", path))?;
         Ok(Part { file, hasher, written_bytes, size_bytes, task })
     }
 

@@ -6,6 +6,8 @@ use sm_debian::{Unresolvable, packages::IndexError, verified::VerifyError};
 use sm_host::{fetch::FetchError, files::FileError};
 use sm_model::{PackageName, PackageVersion, exit};
 
+use super::download::is_full_disk;
+
 /// A failure of the archive client.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -134,11 +136,11 @@ impl ArchiveError {
             ArchiveError::Index { .. } | ArchiveError::Unpack { .. } => {
                 Some("the archive's own index is broken: try another mirror with --mirror".to_owned())
             }
-            ArchiveError::Fetch { source: FetchError::Sink { source, .. }, .. }
-                if source.kind() == std::io::ErrorKind::StorageFull =>
-            {
-                Some("make room for the cache, then run the same command again: it goes on where it was".to_owned())
-            }
+            ArchiveError::Fetch { source, .. } if is_full_disk(source) => Some(
+                "make room, or name another cache with XDG_CACHE_HOME, then run the same command again: packages that \
+                 are there whole are not fetched again"
+                    .to_owned(),
+            ),
             ArchiveError::Fetch { source, .. } => source.hint(),
             ArchiveError::Mismatch { .. } => {
                 Some("the mirror is being updated, or lies: run the command again, or try another mirror with --mirror".to_owned())

@@ -32,7 +32,8 @@ pub(super) fn fetch_all(archive: &Archive<'_>, lock: &Lock) -> Result<Vec<PathBu
         let guard = archive.cache.guard(archive.progress)?;
         // Another process may have fetched some of them while we waited.
         let missing = self::missing(archive, lock)?;
-        check_room(archive, &missing)?;
+        let root = archive.cache.root();
+        check_room(root, bytes_to_fetch(archive, &missing), files::free_bytes(root)?)?;
         fetch_missing(archive, lock, &missing)?;
         drop(guard);
     }
@@ -53,11 +54,10 @@ fn missing<'l>(archive: &Archive<'_>, lock: &'l Lock) -> Result<Vec<&'l LockedPa
     Ok(checked.into_iter().filter_map(|(package, missing)| missing.then_some(package)).collect())
 }
 
-fn check_room(archive: &Archive<'_>, missing: &[&LockedPackage]) -> Result<(), ArchiveError> {
-    let needed_bytes = bytes_to_fetch(archive, missing);
-    let free_bytes = files::free_bytes(archive.cache.root())?;
+/// Makes sure of room for everything before anything is fetched.
+fn check_room(cache: &Path, needed_bytes: u64, free_bytes: u64) -> Result<(), ArchiveError> {
     if needed_bytes > free_bytes {
-        return Err(ArchiveError::NoRoom { path: archive.cache.root().to_owned(), free_bytes, needed_bytes });
+        return Err(ArchiveError::NoRoom { path: cache.to_owned(), free_bytes, needed_bytes });
     }
     Ok(())
 }
@@ -140,4 +140,19 @@ fn fetch_one(
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_that_would_fill_the_disk_are_not_begun() {
+        let cache = Path::new("/cache");
+        assert!(check_room(cache, 100, 100).is_ok());
+        let error = check_room(cache, 101, 100).unwrap_err();
+        assert_eq!(error.to_string(), "`/cache` has room for 100 bytes, the packages need 101");
+        assert!(error.hint().unwrap().starts_with("make room"));
+        assert_eq!(error.exit_code(), sm_model::exit::STORAGE);
+    }
 }

@@ -416,6 +416,25 @@ fn an_interrupted_run_leaves_a_part_that_the_next_run_goes_on_from() {
 }
 
 #[test]
+fn a_disk_that_fills_up_keeps_whole_packages_and_no_parts() {
+    let world = World::new();
+    let lock = world.resolve().unwrap();
+    let bash = lock.packages.iter().find(|package| package.name.as_str() == "bash").unwrap();
+    let place = world.cache.path().join("debs/sha256").join(format!("{}.deb", bash.sha256));
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    // Every write to this device is answered with "no space left" (full(4)).
+    std::os::unix::fs::symlink("/dev/full", place.with_extension("deb.partial")).unwrap();
+    let error = world.archive().fetch_all(&lock).unwrap_err();
+    assert_eq!(error.exit_code(), exit::STORAGE);
+    assert!(error.hint().unwrap().starts_with("make room"), "{error}");
+    assert!(world.cached().iter().all(|name| name.ends_with(".deb")), "{:?}", world.cached());
+    assert!(!place.exists());
+    // Room was made.
+    let files = world.archive().fetch_all(&lock).unwrap();
+    assert_eq!(contents(&files)[0], world.file_of("bash"));
+}
+
+#[test]
 fn a_server_without_ranges_starts_over() {
     let world = World::new();
     let lock = world.resolve().unwrap();

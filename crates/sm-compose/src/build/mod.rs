@@ -174,21 +174,24 @@ pub fn prepare(
     )?;
     let packages =
         steps.time("packages", |packages: &Vec<_>| total_bytes(packages), || package_files(&lock, world))?;
-    let tools_tree = steps.time(
-        "tools",
-        |_| total_of(&tools_lock),
-        || {
-            if let Some(tree) = tools::find(world.cache, &tools_lock) {
-                return Ok::<_, BuildError>(tree);
-            }
-            let packages = package_files(&tools_lock, world)?;
-            Ok(tools::provide(world.cache, &tools_lock, &packages, world.progress)?)
-        },
-    )?;
+    let tools_tree =
+        steps.time("tools", |_| total_of(&tools_lock), || self::tools_tree(&tools_lock, world))?;
     let text = |lock: &Lock| lock_file::to_text(lock).map_err(BuildError::LockText);
     let (lock_text, tools_lock_text) = (text(&lock)?, text(&tools_lock)?);
     let agent = places.agent.clone();
     Ok(Ingredients { lock, lock_text, tools_lock_text, packages, tools: tools_tree, agent, agent_sha256 })
+}
+
+/// The tools tree of a lock, fetched and unpacked if need be.
+///
+/// # Errors
+/// When a package cannot be fetched or unpacked.
+pub fn tools_tree(lock: &Lock, world: &World<'_>) -> Result<ToolsTree, BuildError> {
+    if let Some(tree) = tools::find(world.cache, lock) {
+        return Ok(tree);
+    }
+    let packages = package_files(lock, world)?;
+    Ok(tools::provide(world.cache, lock, &packages, world.progress)?)
 }
 
 fn package_files(lock: &Lock, world: &World<'_>) -> Result<Vec<PackageFile>, BuildError> {

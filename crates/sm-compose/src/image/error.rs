@@ -116,7 +116,7 @@ impl ComposeError {
                 "raise `{key}` under `[disk]` of the recipe, or leave something out of the image"
             )),
             ComposeError::AgentTooNew { .. } => Some(
-                "build the agent on a host whose C library is not newer than the image's, \
+                "compose with `--build-agent`: the agent is then built against the image's own C library; \
                  or give one built elsewhere with `--agent`"
                     .to_owned(),
             ),

@@ -62,7 +62,7 @@ section! {
 }
 
 section! {
-    /// `[tools]`
+    /// `[tools]`, `[compiler]`, `[sysroot]`
     RawTools {
         "suites" => suites: Texts,
         "wanted" => wanted: Texts,
@@ -197,6 +197,8 @@ section! {
         "os" => os: RawOs,
         "archive" => archive: RawArchive,
         "tools" => tools: RawTools,
+        "compiler" => compiler: RawTools,
+        "sysroot" => sysroot: RawTools,
         "arch" => arch: Named<RawTarget>,
     }
 }

@@ -20,6 +20,8 @@ pub struct Recipe {
     pub keyring: Arc<[u8]>,
     /// Which packages the tools tree is made of; its architecture is set by [`Recipe::tools_for`].
     pub(super) tools: Request,
+    /// What builds the update agent for an image of another architecture than the build host's, if anything does.
+    pub toolchain: Option<Toolchain>,
     /// Names of the variants applied, in order: file names without `.toml`.
     pub variants: Vec<String>,
     /// Digest of the recipe, its variants and every file they name.
@@ -30,6 +32,25 @@ impl Recipe {
     /// Which packages the tools tree of a build host of that architecture is made of.
     pub fn tools_for(&self, host: Arch) -> Request {
         Request { arch: host, ..self.tools.clone() }
+    }
+}
+
+/// Packages that build programs for an image: a compiler that runs on the build host, and what its programs are linked with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Toolchain {
+    pub(super) compiler: Request,
+    pub(super) sysroot: Request,
+}
+
+impl Toolchain {
+    /// Which packages the compiler for a build host of that architecture is made of.
+    pub fn compiler_for(&self, host: Arch) -> Request {
+        Request { arch: host, ..self.compiler.clone() }
+    }
+
+    /// Which packages programs for an image of that architecture are linked with.
+    pub fn sysroot_for(&self, target: Arch) -> Request {
+        Request { arch: target, ..self.sysroot.clone() }
     }
 }
 

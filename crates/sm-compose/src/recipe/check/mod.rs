@@ -101,7 +101,8 @@ pub(super) fn check(raw: RawRecipe, variants: Vec<String>, mut checker: Checker<
     let os = checker.os(&raw.shared.os);
     let os_id = os.as_ref().map_or("", |os| os.id.as_str());
     let archive = checker.archive(&raw.shared.archive);
-    let tools = checker.tools(&raw.shared.tools, &archive);
+    let tools = checker.tools("`[tools]`", &raw.shared.tools, &archive);
+    let toolchain = checker.toolchain(&raw.shared.compiler, &raw.shared.sysroot, &archive);
     let mut targets = BTreeMap::new();
     for (name, over) in &raw.shared.arch.0 {
         let Some(arch) = checker.parsed::<Arch>(name) else { continue };
@@ -114,8 +115,15 @@ pub(super) fn check(raw: RawRecipe, variants: Vec<String>, mut checker: Checker<
             .note(TOP, "no architecture is declared")
             .expected("at least one of `[arch.amd64]`, `[arch.arm64]`");
     }
-    let recipe =
-        Recipe { os: os?, targets, keyring: archive.keyring, tools, variants, digest: Sha256([0; 32]) };
+    let recipe = Recipe {
+        os: os?,
+        targets,
+        keyring: archive.keyring,
+        tools,
+        toolchain,
+        variants,
+        digest: Sha256([0; 32]),
+    };
     checker.problems.is_empty().then_some(recipe)
 }
 

@@ -1,4 +1,4 @@
-//! Judges `[packages]` and `[tools]`: which packages are wanted, which must stay out, which are only taken as present.
+//! Judges `[packages]`, `[tools]`, `[compiler]` and `[sysroot]`: which packages are wanted, which must stay out, which are only taken as present.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use crate::recipe::{
     place::{At, Place},
     raw::{RawPackages, RawPin, RawTools},
     section::Named,
+    types::Toolchain,
 };
 
 /// Package names and where each is written.
@@ -27,9 +28,23 @@ impl Checker<'_> {
         request
     }
 
-    /// The request for the tools tree; its architecture is the build host's and set later.
-    pub(super) fn tools(&mut self, raw: &RawTools, archive: &Archive) -> Request {
-        let section = Section::new("`[tools]`", raw.place, &raw.written);
+    /// The requests for what builds the update agent. A recipe has both or none.
+    pub(super) fn toolchain(
+        &mut self,
+        compiler: &RawTools,
+        sysroot: &RawTools,
+        archive: &Archive,
+    ) -> Option<Toolchain> {
+        compiler.place.or(sysroot.place)?;
+        Some(Toolchain {
+            compiler: self.tools("`[compiler]`", compiler, archive),
+            sysroot: self.tools("`[sysroot]`", sysroot, archive),
+        })
+    }
+
+    /// The request for a tree of tools; its architecture is set later.
+    pub(super) fn tools(&mut self, name: &'static str, raw: &RawTools, archive: &Archive) -> Request {
+        let section = Section::new(name, raw.place, &raw.written);
         let mut suites = Vec::new();
         for name in &raw.suites {
             suites.extend(self.declared_suite(&name.value, name.place, archive));
