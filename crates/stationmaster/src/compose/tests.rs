@@ -7,7 +7,7 @@ use sm_compose::build::{StepTime, Twice};
 use sm_host::progress::Silent;
 use sm_model::{Artifact, ArtifactKind, Manifest, Sha256, Sha512, manifest::Inputs};
 
-use super::{Args, Unready, run, summary::Composed};
+use super::{Args, Unready, host_arch, run, summary::Composed};
 use crate::context::{Context, Outcome};
 
 /// The verb by itself, as the command line gives it.
@@ -45,12 +45,11 @@ fn without_a_key_or_an_agent_the_next_step_is_named() {
     let key = dir.path().join("key.pem");
     let private = sm_trust::PrivateKey::generate(&mut rand_core::OsRng).unwrap();
     std::fs::write(&key, private.to_pem().unwrap().as_bytes()).unwrap();
-    let told = unready(&["--key", key.to_str().unwrap(), "--arch", "arm64"]);
+    let told = unready(&["--key", key.to_str().unwrap()]);
     assert!(told.starts_with("no update agent at `"), "{told}");
-    assert!(
-        told.ends_with("cargo build --release -p sm-agent`, or give one for arm64 with `--agent`"),
-        "{told}"
-    );
+    let arch = host_arch().unwrap();
+    let next = format!("cargo build --release -p sm-agent`, or give one for {arch} with `--agent`");
+    assert!(told.ends_with(&next), "{told}");
 }
 
 #[test]
