@@ -30,8 +30,7 @@ enum Task {
         args: Vec<String>,
     },
     /// Pass all tests: format, lints, tidy, unit, property, integration, one
-    /// VM that updates itself, the release suite at what it runs, and one
-    /// release composed twice.
+    /// VM that updates itself, and the release suite at what it runs.
     Test {
         /// Leave the VM out. The run then says so, and does not count as passed.
         #[arg(long, conflicts_with = "full")]

@@ -41,7 +41,8 @@ pub(crate) fn test(extent: Extent) -> Result<()> {
     must(test, "stationmaster test")
 }
 
-/// Composes the release once more from its locks and its key, elsewhere.
+/// Composes the release once more from its locks and its key, elsewhere; and there a second time, with other threads, umask and
+/// paths, byte for byte the same.
 fn compose_again(stationmaster: &Path, release: &Path) -> Result<PathBuf> {
     let smoke = root().join(SMOKE);
     let again = smoke.join("again");
@@ -50,7 +51,7 @@ fn compose_again(stationmaster: &Path, release: &Path) -> Result<PathBuf> {
     }
     let version = release.file_name().context("the release has no version")?;
     let mut compose = program(stationmaster);
-    compose.args(["--quiet", "compose", "--arch", "amd64", "--version"]).arg(version);
+    compose.args(["--quiet", "compose", "--verify", "--arch", "amd64", "--version"]).arg(version);
     compose.arg("--out").arg(&again).arg("--key").arg(smoke.join("keys/update-payload-key.key.pem"));
     compose.arg("--lock").arg(smoke.join("locks/B.lock"));
     compose.arg("--tools-lock").arg(smoke.join("locks/tools.lock"));

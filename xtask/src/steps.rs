@@ -2,14 +2,14 @@
 
 use std::{
     io::{self, Write},
-    process::{ExitCode, Stdio},
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
 use anyhow::Result;
 
 use crate::{
-    cargo::{cargo, must, program, release_programs, remove, target_dir},
+    cargo::{cargo, must, program, release_programs},
     release::{self, Extent},
     tidy,
 };
@@ -38,8 +38,6 @@ const WITHOUT_VM: [Step; 5] = [
 const VM: Step = ("boot and update in a VM", vm_smoke);
 const SOME_RELEASE_TESTS: Step = ("release tests: offline, shared", || release::test(Extent::Some));
 const ALL_RELEASE_TESTS: Step = ("release tests: all", || release::test(Extent::All));
-/// Comes last: the packages are in the cache by then.
-const TWICE: Step = ("same inputs, same bytes", compose_twice);
 
 /// How much is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +53,8 @@ pub(crate) enum Run {
 /// Runs the steps. Passes only when every step ran and passed.
 pub(crate) fn test(how: Run) -> Result<ExitCode> {
     let with_vm = match how {
-        Run::NoVm | Run::Usual => [VM, SOME_RELEASE_TESTS, TWICE],
-        Run::Full => [VM, ALL_RELEASE_TESTS, TWICE],
+        Run::NoVm | Run::Usual => [VM, SOME_RELEASE_TESTS],
+        Run::Full => [VM, ALL_RELEASE_TESTS],
     };
     let mut results: Vec<_> = WITHOUT_VM.into_iter().map(run).collect();
     if how == Run::NoVm {
@@ -114,22 +112,4 @@ fn vm_smoke() -> Result<()> {
     let mut demo = program(&programs.join("stationmaster"));
     demo.args(["demo", "--smoke"]);
     must(demo, "stationmaster demo --smoke")
-}
-
-/// Composes Boxcar Linux of today's packages twice, under different circumstances, and compares every artifact.
-fn compose_twice() -> Result<()> {
-    let stationmaster = release_programs()?.join("stationmaster");
-    let work = target_dir()?.join("twice");
-    remove(&work)?;
-    let mut keygen = program(&stationmaster);
-    keygen.args(["--quiet", "payload", "keygen"]).arg(work.join("keys")).stdout(Stdio::null());
-    must(keygen, "stationmaster payload keygen")?;
-    let mut compose = program(&stationmaster);
-    compose
-        .args(["--quiet", "compose", "--verify", "--key"])
-        .arg(work.join("keys/update-payload-key.key.pem"));
-    compose.arg("--lock").arg(work.join("image.lock")).arg("--tools-lock").arg(work.join("tools.lock"));
-    compose.arg("--out").arg(work.join("releases"));
-    must(compose, "stationmaster compose --verify")?;
-    remove(&work)
 }
