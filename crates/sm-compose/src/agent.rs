@@ -23,6 +23,7 @@ use sm_host::{
 use sm_model::{Arch, exit};
 
 use crate::{
+    archive::ArchiveError,
     build::{BuildError, World, tools_tree},
     recipe::Recipe,
 };
@@ -78,6 +79,10 @@ impl AgentError {
                 "use a recipe in a clone of the source, or give a built agent with `--agent`: cargo's package `{PACKAGE}`"
             )),
             AgentError::NoLlvm(_) => Some("add `clang` and `lld` to `[compiler]` of the recipe".to_owned()),
+            AgentError::Packages(error) if is_vanished(error) => Some(
+                "remove `compiler-….lock` and `sysroot-….lock` beside the recipe: they are then made anew"
+                    .to_owned(),
+            ),
             AgentError::Packages(error) => error.hint(),
             AgentError::Tools(error) => error.hint(),
             AgentError::File(error) => error.hint(),
@@ -96,6 +101,10 @@ impl AgentError {
             AgentError::Tools(_) | AgentError::Cargo { .. } => exit::FAILURE,
         }
     }
+}
+
+fn is_vanished(error: &BuildError) -> bool {
+    matches!(error, BuildError::Archive(ArchiveError::Vanished(_)))
 }
 
 /// The workspace that a recipe lies in, if it is one with the agent's source.
@@ -332,6 +341,12 @@ mod tests {
         fs::remove_dir_all(kit.compiler.path("usr/lib/llvm-22")).unwrap();
         let error = kit.write().unwrap_err();
         assert!(error.to_string().contains("llvm-") && error.hint().unwrap().contains("clang"), "{error}");
+    }
+
+    #[test]
+    fn a_compiler_that_the_archive_no_longer_has_is_locked_anew() {
+        let error = AgentError::Packages(Box::new(ArchiveError::Vanished(Vec::new()).into()));
+        assert!(error.hint().unwrap().contains("remove `compiler-"), "{:?}", error.hint());
     }
 
     #[test]

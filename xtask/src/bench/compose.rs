@@ -41,7 +41,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let cpus = args.manner.cpus.as_str();
     let ours = Composing { workplace: &workplace, cpus, n_runs: Cell::new(0) };
     let peer = (!args.alone).then(|| Mmdebstrap::open(&workplace, &args.mirror)).transpose()?;
-    // Fills the caches of both.
+    // Fills the caches of both. An earlier benchmark's release may have come of other inputs.
+    workplace.clear()?;
     crate::cargo::must(workplace.compose(cpus), "stationmaster compose")?;
     if let Some(peer) = &peer {
         peer.warm_up(cpus)?;
