@@ -27,6 +27,8 @@ fn advice(cause: &(dyn Error + 'static)) -> Option<Advice> {
     advice_of!(
         cause,
         crate::compose::Unready,
+        crate::logbook::Nameless,
+        crate::notes::changelog::Unusable,
         crate::named::UnknownRelease,
         crate::test::NoTest,
         crate::test::NotOurs,
@@ -45,6 +47,8 @@ fn advice(cause: &(dyn Error + 'static)) -> Option<Advice> {
         sm_image::payload::read::ReadError,
         sm_image::payload::write::WriteError,
         sm_pipeline::Error,
+        sm_release::notes::review::Refusal,
+        sm_release::train::Refusals,
         sm_server::Error,
         sm_store::Error,
         sm_trust::Error,

@@ -7,8 +7,10 @@ mod diff;
 mod evidence;
 mod failure;
 mod lock;
+mod logbook;
 mod manual;
 mod named;
+mod notes;
 mod payload;
 mod progress;
 mod serve;
@@ -58,6 +60,8 @@ enum Verb {
     Payload(payload::Args),
     /// Serve updates and the release directory to hosts.
     Serve(serve::Args),
+    /// Write, draft, discuss and accept release notes.
+    Notes(notes::Args),
     /// Check, export and import what Stationmaster remembers.
     Store(store::Args),
     /// Boot an image or a release in a virtual machine, with a console.
@@ -90,6 +94,7 @@ fn run(verb: &Verb, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         Verb::Test(args) => test::run(args, ctx),
         Verb::Payload(args) => payload::run(args, ctx),
         Verb::Serve(args) => serve::run(args, ctx),
+        Verb::Notes(args) => notes::run(args, ctx),
         Verb::Store(args) => store::run(args, ctx),
         Verb::Vm(args) => vm::run(args, ctx),
         Verb::Demo(args) => demo::run(args, ctx),

@@ -15,7 +15,7 @@ use crate::release::{ReleaseDir, ReleaseError, changelogs};
 
 pub use files::{FileChange, FileChanges};
 pub use kernel_config::{OptionChange, config_changes};
-pub use security::{SourceChange, source_changes};
+pub use security::{SourceChange, source_changes, source_updates};
 
 /// Everything that differs between two releases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 use sm_debian::version;
-use sm_model::{CveId, Lock, PackageVersion};
+use sm_model::{CveId, Lock, PackageVersion, evidence::PackageChangeKind, notes::SourceUpdate};
 
 use super::source_version;
 use crate::release::changelogs::{Changelogs, source_name};
@@ -37,6 +37,40 @@ pub fn source_changes(old: &Lock, new: &Lock, changelogs: &Changelogs) -> Vec<So
     both.filter(|(old, _, new)| version::compare(old, new) != Ordering::Equal)
         .map(|(old, source, new)| source_change(source, old, new, changelogs))
         .collect()
+}
+
+/// The same as release notes tell it: source packages that are new or gone are in it too.
+pub fn source_updates(old: &Lock, new: &Lock, changelogs: &Changelogs) -> Vec<SourceUpdate> {
+    let (before, after) = (versions(old), versions(new));
+    let both = source_changes(old, new, changelogs).into_iter().map(|changed| SourceUpdate {
+        change: match version::compare(&changed.old, &changed.new) {
+            Ordering::Greater => PackageChangeKind::Downgraded,
+            Ordering::Less | Ordering::Equal => PackageChangeKind::Upgraded,
+        },
+        source: changed.source,
+        from: Some(changed.old),
+        to: Some(changed.new),
+        cves: changed.cves,
+        is_complete: changed.is_complete,
+    });
+    let added = after.iter().filter(|(source, _)| !before.contains_key(*source));
+    let added = added.map(|(source, version)| come_or_gone(source, None, Some(version)));
+    let removed = before.iter().filter(|(source, _)| !after.contains_key(*source));
+    let removed = removed.map(|(source, version)| come_or_gone(source, Some(version), None));
+    let mut updates: Vec<SourceUpdate> = both.chain(added).chain(removed).collect();
+    updates.sort_by(|a, b| a.source.cmp(&b.source));
+    updates
+}
+
+fn come_or_gone(source: &str, from: Option<&PackageVersion>, to: Option<&PackageVersion>) -> SourceUpdate {
+    SourceUpdate {
+        source: source.to_owned(),
+        change: if to.is_some() { PackageChangeKind::Added } else { PackageChangeKind::Removed },
+        from: from.cloned(),
+        to: to.cloned(),
+        cves: BTreeSet::new(),
+        is_complete: true,
+    }
 }
 
 /// Version of each source package; the highest where binary packages come from several.

@@ -90,3 +90,27 @@ Kernel: 6.12.57+deb13-cloud-amd64 → 6.12.60+deb13-cloud-amd64
     CONFIG_BTRFS_FS                               n → absent
     CONFIG_EROFS_FS                               m → y
 ";
+
+#[test]
+fn notes_hear_of_sources_that_are_new_or_gone_and_not_of_packages_that_only_changed_their_name() {
+    let old = vec![
+        locked("linux-image-6.12.48", "6.12.48-1", "linux"),
+        locked("vim-tiny", "2:9.1-1", "vim"),
+        locked("curl", "8.1-2", "curl"),
+    ];
+    let new = vec![
+        locked("linux-image-6.12.60", "6.12.60-1", "linux"),
+        locked("nano", "8.4-1", "nano"),
+        locked("curl", "8.1-1", "curl"),
+    ];
+    let lock = |packages| {
+        let mut lock = Fixture::new("4893.2.0").lock;
+        lock.packages = packages;
+        lock
+    };
+    let changelogs = crate::release::changelogs::Changelogs::default();
+    let updates = super::source_updates(&lock(old), &lock(new), &changelogs);
+    let told: Vec<_> =
+        updates.iter().map(|update| format!("{} {:?}", update.source, update.change)).collect();
+    assert_eq!(told, ["curl Downgraded", "linux Upgraded", "nano Added", "vim Removed"]);
+}

@@ -115,6 +115,26 @@ pub enum Refusal {
     NotQuoted(FragmentId),
 }
 
+impl Refusal {
+    /// The next step, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Refusal::Unknown(_) => Some("`stationmaster notes remarks --all` lists them".to_owned()),
+            Refusal::NoSuggestion(_) => Some("answer it with `stationmaster notes settle`".to_owned()),
+            Refusal::Outdated { .. } => Some(
+                "ask for a new suggestion; `stationmaster notes remarks NUMBER` shows what it would change"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+
+    /// Exit code of a program that ends with this: its answer is no.
+    pub fn exit_code(&self) -> u8 {
+        sm_model::exit::NEGATIVE
+    }
+}
+
 /// A fragment's file as it is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Current<'a> {
