@@ -8,6 +8,7 @@ mod mmdebstrap;
 mod payload;
 mod peer;
 mod report;
+mod suite;
 mod workplace;
 
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ enum What {
     Compose(compose::Args),
     /// Full update payload of a composed image, against bzip2 of the same image.
     Payload(payload::Args),
+    /// The release suite's timeline, and what share of it is spent booting.
+    Suite(suite::Args),
 }
 
 /// How a comparison is run and told.
@@ -50,5 +53,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
         What::Compose(args) => compose::run(args),
         What::Payload(args) => payload::run(args),
+        What::Suite(args) => suite::run(args),
     }
 }

@@ -8,6 +8,7 @@ mod history;
 mod investigate;
 mod list;
 mod quarantine;
+pub(crate) mod quick;
 mod release;
 mod rerun;
 mod run;
@@ -65,7 +66,7 @@ enum Verb {
 }
 
 /// Where everything lies that a run needs.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Places {
     /// Where releases lie.
     #[arg(long, value_name = "DIR", default_value = "releases")]
@@ -98,7 +99,7 @@ pub(crate) struct Places {
 }
 
 /// Where the history is kept.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 struct Store {
     /// The history of all tests is kept here; made where it is missing.
     #[arg(long, value_name = "FILE", default_value = "stationmaster.db")]
@@ -129,6 +130,7 @@ impl From<Suite> for Class {
     }
 }
 
+pub(crate) use answer::{Answer, Judged};
 pub(crate) use quarantine::Refused;
 pub(crate) use rerun::NotOurs;
 

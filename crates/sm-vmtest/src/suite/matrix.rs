@@ -93,7 +93,7 @@ impl Matrix {
         let mut lines: Vec<Line> =
             tests.iter().flat_map(|test| lines_of(report, &test.id(), test.class, test.gate)).collect();
         if tests.iter().any(|test| test.class != Class::Offline) {
-            let others = unlisted(report);
+            let others = unlisted(report, tests);
             lines.extend(others.iter().flat_map(|test| lines_of(report, test, Class::Boot, Gate::Blocking)));
         }
         for line in &mut lines {
@@ -124,10 +124,12 @@ impl Matrix {
     }
 }
 
-/// Tests of the report that are not in the catalog.
-fn unlisted(report: &TestReport) -> BTreeSet<TestId> {
-    let tests = report.attempts.iter().map(|attempt| &attempt.test);
-    tests.filter(|test| catalog::ALL.iter().all(|one| one.name != test.as_str())).cloned().collect()
+/// Tests of the report that neither the catalog nor `tests` name.
+fn unlisted(report: &TestReport, tests: &[&'static Test]) -> BTreeSet<TestId> {
+    let known: BTreeSet<&str> =
+        catalog::ALL.iter().chain(tests.iter().copied()).map(|test| test.name).collect();
+    let seen = report.attempts.iter().map(|attempt| &attempt.test);
+    seen.filter(|test| !known.contains(test.as_str())).cloned().collect()
 }
 
 /// A line for each scenario of a test; one without, where it was never tried.

@@ -18,7 +18,7 @@ use crate::context::Outcome;
 /// What a release turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// Every required test passed.
     Good,
     /// A required test failed, always or at times.
@@ -58,13 +58,13 @@ impl fmt::Display for Answer {
 
 /// A matrix and where its evidence lies.
 #[derive(Debug, Serialize)]
-pub(super) struct Judged {
+pub(crate) struct Judged {
     #[serde(flatten)]
     pub(super) matrix: Matrix,
     /// The report with every attempt.
     pub(super) report: PathBuf,
     /// What it adds up to.
-    pub(super) answer: Answer,
+    pub(crate) answer: Answer,
 }
 
 impl Judged {
