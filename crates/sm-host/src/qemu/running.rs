@@ -69,7 +69,33 @@ impl RunningMachine {
             // A machine that cannot run often ends QEMU just then, and how it ended tells more than the broken connection.
             Err(error) => return Err(ending(&mut qemu, &machine.messages, |_| true).unwrap_or(error)),
         };
-        Ok(RunningMachine { qemu, monitor, messages: machine.messages.clone() })
+        let mut running = RunningMachine { qemu, monitor, messages: machine.messages.clone() };
+        if machine.resumed_from.is_some() {
+            running.go_on()?;
+        }
+        Ok(running)
+    }
+
+    /// Waits until the saved state has been read, and lets the guest go on from it.
+    fn go_on(&mut self) -> Result<(), QemuError> {
+        let deadline = Instant::now() + START;
+        loop {
+            let answer = match self.monitor.execute("query-status") {
+                Ok(answer) => answer,
+                Err(error) => {
+                    return Err(ending(&mut self.qemu, &self.messages, |_| true).unwrap_or(error));
+                }
+            };
+            if answer["status"] != "inmigrate" {
+                self.monitor.execute("cont")?;
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let reason = format!("it still read the saved state after {} s", START.as_secs());
+                return Err(QemuError::Monitor { command: "cont".to_owned(), reason });
+            }
+            std::thread::sleep(POLL);
+        }
     }
 
     /// Connects to one of the machine's ports.
