@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`prose`] | the Markdown of fragments: text, code, strong, emphasis, links; nothing else |
 //! | [`fragment`] | one file of the changelog |
-//! | [`lint`] | everything that is wrong with a changelog, at once |
-//! | [`draft`] | fragments and package differences as one document |
+//! | [`mod@lint`] | everything that is wrong with a changelog, at once |
+//! | [`mod@draft`] | fragments and package differences as one document |
 //! | [`markdown`], [`html`], [`mail`], [`motd`] | the document for its readers |
 //! | [`review`] | comments and suggestions, and what became of them |
 //! | [`patch`] | a suggestion as a patch that other programs apply |

@@ -28,7 +28,7 @@ pub(super) struct Table {
     pub(super) columns: &'static [(&'static str, Column)],
 }
 
-/// Every table but [`PROJECTIONS`], in the order of import.
+/// Every table but those that can be recomputed, in the order of import.
 pub(super) const TABLES: [Table; 5] = [
     Table {
         name: "event",

@@ -14,7 +14,7 @@
 //! | [`artifacts`] | whether a release's files are those its manifest names |
 //! | [`offline`] | the tests that need no machine |
 //! | [`run`](mod@run) | attempts: every test on its own, whatever the others do |
-//! | [`bench`], [`machine`], [`trail`] | what tests with machines work with, and leave behind |
+//! | [`bench`](mod@bench), [`machine`], [`trail`] | what tests with machines work with, and leave behind |
 //! | [`room`] | what machines may take of this host |
 //! | [`crew`] | runs the tests that need machines |
 //! | [`boot`] | the tests that start machines of their own |
