@@ -1,4 +1,4 @@
-//! What is known about a project's releases: the fold over all events. Only [`super::apply`] changes it.
+//! What is known about a project's releases: the fold over all events. Only [`super::apply()`] changes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
