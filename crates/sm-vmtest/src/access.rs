@@ -149,6 +149,10 @@ RestartSec=1
 
 /// The journal's unit: everything since the boot began, and what comes.
 fn journal_unit() -> String {
+    let journal =
+        "journalctl --boot --follow --no-tail --no-pager --quiet --no-hostname --output=short-monotonic";
+    let script = format!(r#"until [ -e "$1" ]; do sleep 0.2; done; exec {journal} >"$1""#);
+    let script = quoted_for_systemd(&script);
     format!(
         "[Unit]
 Description=Journal for the owner of this virtual machine
@@ -157,12 +161,11 @@ After=systemd-journald.service systemd-tmpfiles-setup-dev.service
 Before=shutdown.target
 Conflicts=shutdown.target
 ConditionPathExists=!/etc/initrd-release
-ConditionPathExists=/dev/virtio-ports/{JOURNAL_PORT}
 
 [Service]
-ExecStart=/usr/bin/journalctl --boot --follow --no-tail --no-pager --quiet --no-hostname --output=short-monotonic
-StandardOutput=file:/dev/virtio-ports/{JOURNAL_PORT}
-StandardError=null
+ExecStart=/bin/sh -c {script} sh /dev/virtio-ports/{JOURNAL_PORT}
+Restart=always
+RestartSec=1
 "
     )
 }

@@ -33,6 +33,9 @@ pub struct Deadline {
 impl Deadline {
     /// `allowed` from now.
     pub fn within(allowed: Duration) -> Self {
+        // Against a sum that no clock can hold.
+        const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+        let allowed = allowed.min(LONGEST);
         Deadline { at: Instant::now() + allowed, allowed }
     }
 

@@ -53,6 +53,7 @@ fn advice(cause: &(dyn Error + 'static)) -> Option<Advice> {
         sm_store::Error,
         sm_trust::Error,
         sm_vmtest::VmError,
+        sm_vmtest::suite::external::ExternalError,
         sm_vmtest::suite::lists::ListError,
         sm_vmtest::suite::report::ReportError,
     );

@@ -14,9 +14,13 @@ mod rerun;
 mod run;
 mod stage;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use sm_vmtest::suite::catalog::{self, Class, Test};
+use sm_model::Arch;
+use sm_vmtest::suite::{
+    catalog::{self, Class, Test},
+    external,
+};
 
 use crate::context::{Context, Outcome};
 
@@ -80,6 +84,9 @@ pub(crate) struct Places {
     /// Folder of the reviewed lists [default: tests/ beside the recipe].
     #[arg(long, value_name = "DIR")]
     lists: Option<PathBuf>,
+    /// Folder of external tests, in kola's form [default: external/ beside the lists].
+    #[arg(long, value_name = "DIR")]
+    external: Option<PathBuf>,
     /// A second composition of the same release, to compare with.
     #[arg(long, value_name = "DIR")]
     twin: Option<PathBuf>,
@@ -96,6 +103,21 @@ pub(crate) struct Places {
     mirror: Vec<String>,
     #[command(flatten)]
     machines: stage::Machines,
+}
+
+impl Places {
+    fn lists(&self) -> PathBuf {
+        self.lists.clone().unwrap_or_else(|| self.recipe.with_file_name("tests"))
+    }
+
+    fn external(&self) -> PathBuf {
+        self.external.clone().unwrap_or_else(|| self.lists().join("external"))
+    }
+
+    /// Every test, built in or external.
+    fn all_tests(&self) -> anyhow::Result<impl Iterator<Item = &'static Test>> {
+        Ok(catalog::ALL.iter().chain(external::load(&self.external(), Arch::Amd64)?.tests))
+    }
 }
 
 /// Where the history is kept.
@@ -163,9 +185,12 @@ impl NoTest {
 }
 
 impl Choice {
-    fn tests(&self) -> anyhow::Result<Vec<&'static Test>> {
+    /// Of the built-in tests and external ones in a folder, those that are meant.
+    fn tests(&self, external: &Path) -> anyhow::Result<Vec<&'static Test>> {
         let classes: Vec<Class> = self.suite.iter().copied().map(Class::from).collect();
-        let tests: Vec<_> = catalog::choose(&classes, self.only.as_deref()).collect();
+        let external = external::load(external, Arch::Amd64)?;
+        let all = catalog::ALL.iter().chain(external.tests);
+        let tests: Vec<_> = catalog::choose_from(all, &classes, self.only.as_deref()).collect();
         if tests.is_empty() {
             return Err(NoTest(self.only.clone().unwrap_or_default()).into());
         }

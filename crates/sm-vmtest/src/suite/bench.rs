@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -42,7 +42,13 @@ pub struct Stage<'a> {
     pub room: Room,
     /// Directory for machines' files. It should be empty, and is not cleared.
     pub dir: PathBuf,
+    /// The machine that copies are made of; empty at first.
+    pub base: Base,
 }
+
+/// A running machine that was saved once, for all copies of a stage. Whoever needs it first boots it.
+#[derive(Debug, Default)]
+pub struct Base(pub(super) OnceLock<super::crew::Base>);
 
 /// One attempt's share of the stage.
 #[expect(missing_debug_implementations, reason = "it holds effects, not values to print")]

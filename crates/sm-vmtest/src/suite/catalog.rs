@@ -11,10 +11,11 @@ use sm_model::{Sha256, test_report::TestId};
 use super::{
     bench::Bench,
     boot::uefi::uefi,
+    external::External,
     facts::Facts,
     finding::Looked,
     lists::{Lists, matches},
-    machine::Machine,
+    machine::{Limit, Machine},
     offline::{
         accounts::users_shells,
         artifacts::artifacts,
@@ -103,6 +104,8 @@ pub enum Means {
     Clone(fn(&Bench<'_>, &mut Machine<'_>) -> Looked),
     /// By starting machines of its own.
     Boot(fn(&Bench<'_>) -> Looked),
+    /// By a program of somebody else's, in a guest.
+    External(&'static External),
     /// Not at all, for this reason.
     NotYet(&'static str),
 }
@@ -120,8 +123,8 @@ pub struct Test {
     pub asserts: &'static str,
     /// How it is carried out.
     pub means: Means,
-    /// Longest it may take, on a guest's own processor.
-    pub limit: Duration,
+    /// Longest it may take.
+    pub limit: Limit,
     /// What its machines take of this host.
     pub needs: Needs,
 }
@@ -132,6 +135,19 @@ impl Test {
         self.name.parse().expect("names in the catalog are test names: a test below parses each")
     }
 
+    /// Why it cannot be carried out on hosts like this one, if so.
+    pub fn obstacle(&self) -> Option<&'static str> {
+        match self.means {
+            Means::External(external) => external.wishes.cannot.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether it is carried out with machines.
+    pub const fn needs_machines(&self) -> bool {
+        matches!(self.means, Means::Shared(_) | Means::Clone(_) | Means::Boot(_) | Means::External(_))
+    }
+
     /// Whether a release needs it passed.
     pub fn is_required(&self) -> bool {
         self.gate != Gate::Informing
@@ -140,7 +156,7 @@ impl Test {
 
 /// Longest that a test may take unless it says otherwise, on a guest's own processor. Far more than any needs: a test that takes
 /// so long will not end.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Limit = Limit::AtFullSpeed(Duration::from_secs(60));
 
 const fn test(name: &'static str, class: Class, gate: Gate, asserts: &'static str, means: Means) -> Test {
     Test { name, class, gate, asserts, means, limit: LIMIT, needs: Needs::ONE }
@@ -179,10 +195,10 @@ const fn boot(
 }
 
 impl Test {
-    /// The same test with more time.
+    /// The same test with this much time, on a guest's own processor.
     #[must_use]
     pub const fn within_secs(mut self, secs: u64) -> Self {
-        self.limit = Duration::from_secs(secs);
+        self.limit = Limit::AtFullSpeed(Duration::from_secs(secs));
         self
     }
 
@@ -347,7 +363,16 @@ pub static ALL: &[Test] = &[
 
 /// Tests of these classes (all when empty) whose names match a pattern (all without one).
 pub fn choose<'a>(classes: &'a [Class], only: Option<&'a str>) -> impl Iterator<Item = &'static Test> + 'a {
-    ALL.iter()
+    choose_from(ALL.iter(), classes, only)
+}
+
+/// Of some tests, those of these classes (all when empty) whose names match a pattern (all without one).
+pub fn choose_from<'a>(
+    tests: impl Iterator<Item = &'static Test> + 'a,
+    classes: &'a [Class],
+    only: Option<&'a str>,
+) -> impl Iterator<Item = &'static Test> + 'a {
+    tests
         .filter(move |test| classes.is_empty() || classes.contains(&test.class))
         .filter(move |test| only.is_none_or(|pattern| matches(pattern, test.name)))
 }
@@ -359,6 +384,7 @@ const SOURCES: &[&str] = &[
     include_str!("boot/uefi.rs"),
     include_str!("catalog.rs"),
     include_str!("elf.rs"),
+    include_str!("external/play.rs"),
     include_str!("gather.rs"),
     include_str!("machine.rs"),
     include_str!("offline/accounts.rs"),
@@ -376,9 +402,10 @@ const SOURCES: &[&str] = &[
     include_str!("shared/cmdline.rs"),
 ];
 
-/// Identity of a suite: attempts at the same image by the same suite are evidence for the same verdict.
-pub fn suite_digest(lists: &Lists) -> Sha256 {
+/// Identity of a suite with these lists and external tests: attempts at the same image by the same suite are evidence for the same verdict.
+pub fn suite_digest(lists: &Lists, external: &Sha256) -> Sha256 {
     let mut hash = sha2::Sha256::new_with_prefix(lists.sha256.as_bytes());
+    hash.update(external.as_bytes());
     for source in SOURCES {
         hash.update(sha2::Sha256::digest(source));
     }
@@ -419,6 +446,8 @@ mod tests {
     fn other_lists_make_another_suite() {
         let lists = crate::suite::sample::lists();
         let other = Lists { sha256: Sha256([1; 32]), ..lists.clone() };
-        assert_ne!(suite_digest(&lists), suite_digest(&other));
+        let none = Sha256([0; 32]);
+        assert_ne!(suite_digest(&lists, &none), suite_digest(&other, &none));
+        assert_ne!(suite_digest(&lists, &none), suite_digest(&lists, &Sha256([1; 32])));
     }
 }

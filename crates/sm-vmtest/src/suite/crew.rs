@@ -4,7 +4,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -16,7 +16,8 @@ use sm_model::test_report::{Isolation, Scenario};
 
 use super::{
     bench::{Bench, Stage},
-    catalog::{Means, Test},
+    catalog::{Class, Means, Test},
+    external::play,
     finding::{Looked, Stop},
     machine::{BOOT, Machine},
     room::Needs,
@@ -44,7 +45,7 @@ pub struct Order<'a> {
 
 /// Tries each test that needs machines once; others are left out. Attempts come in the order they ended.
 pub fn run(tests: &[&'static Test], stage: &Stage<'_>, order: &Order<'_>) -> Vec<Tried> {
-    let crew = Crew { stage, order, base: OnceLock::new(), tried: Mutex::default() };
+    let crew = Crew { stage, order, tried: Mutex::default() };
     let jobs = Mutex::new(jobs(tests, order.isolation));
     let n_workers = stage.room.cpus().min(u32::try_from(tests.len()).unwrap_or(u32::MAX));
     thread::scope(|scope| {
@@ -71,13 +72,11 @@ enum Job {
 
 /// The work in the order of taking: the machine that others are copied from boots first, and meanwhile what boots its own.
 fn jobs(tests: &[&'static Test], isolation: Isolation) -> VecDeque<Job> {
-    let of = |wanted: fn(&Means) -> bool| {
-        tests.iter().copied().filter(move |test| wanted(&test.means)).collect::<Vec<_>>()
-    };
-    let shared = of(|means| matches!(means, Means::Shared(_)));
-    let mut boots = of(|means| matches!(means, Means::Boot(_)));
+    let of = |class| tests.iter().copied().filter(move |test| test.class == class && test.needs_machines());
+    let shared: Vec<_> = of(Class::Shared).collect();
+    let mut boots: Vec<_> = of(Class::Boot).collect();
     boots.sort_by_key(|test| std::cmp::Reverse(test.limit));
-    let clones = of(|means| matches!(means, Means::Clone(_)));
+    let clones = of(Class::Clone);
     let together = match isolation {
         _ if shared.is_empty() => Vec::new(),
         Isolation::Suite => vec![Job::Shared(shared)],
@@ -87,12 +86,11 @@ fn jobs(tests: &[&'static Test], isolation: Isolation) -> VecDeque<Job> {
 }
 
 /// What all copies go on from, or why there is none.
-type Base = Result<(Saved, VmPlan), (Stop, Vec<Evidence>)>;
+pub(super) type Base = Result<(Saved, VmPlan), (Stop, Vec<Evidence>)>;
 
 struct Crew<'a> {
     stage: &'a Stage<'a>,
     order: &'a Order<'a>,
-    base: OnceLock<Base>,
     tried: Mutex<Vec<Tried>>,
 }
 
@@ -108,10 +106,14 @@ impl<'a> Crew<'a> {
     fn own(&self, test: &'static Test) {
         self.attempt(test, |bench| match test.means {
             Means::Boot(start) => start(bench),
-            Means::Clone(change) => change(bench, &mut self.copy(bench)?),
-            Means::Look(_) | Means::Shared(_) | Means::NotYet(_) => {
-                Err(Stop::Trouble { class: "suite", message: "it needs no machine of its own".into() })
+            Means::External(external) if test.class == Class::Boot => {
+                let mut plan = bench.plan("a", bench.release())?;
+                plan.further_disks_mib.clone_from(&external.wishes.further_disks_mib);
+                let mut machine = bench.start("a", plan)?;
+                machine.healthy_boot()?;
+                ask(test.means, bench, &mut machine)
             }
+            means => ask(means, bench, &mut self.copy(bench)?),
         });
     }
 
@@ -119,14 +121,13 @@ impl<'a> Crew<'a> {
     fn shared(&self, tests: &[&'static Test]) {
         let mut machine: Option<Machine<'a>> = None;
         for test in tests {
-            let Means::Shared(ask) = test.means else { continue };
             self.attempt(test, |bench| {
                 let taken = match machine.take() {
                     Some(machine) => machine.handed_to(bench)?,
                     None => self.copy(bench)?,
                 };
                 let given = machine.insert(taken);
-                let looked = ask(bench, given);
+                let looked = ask(test.means, bench, given);
                 if matches!(looked, Err(Stop::Late(_) | Stop::Broken(_))) {
                     // Nobody knows what such a machine is good for.
                     machine = None;
@@ -138,7 +139,7 @@ impl<'a> Crew<'a> {
 
     /// One attempt, with room for its machines, a directory, a deadline and somebody who watches it.
     fn attempt(&self, test: &'static Test, work: impl FnOnce(&Bench<'a>) -> Looked) {
-        let limit = self.stage.host.pace().within(test.limit).allowed();
+        let limit = test.limit.on(&self.stage.host);
         let tried = match self.stage.room.reserve(test.needs) {
             Ok(_reserved) => self.watched(test, Deadline::within(limit), work),
             Err(stop) => attempt(test, self.order.clock, scenario(), || "start".to_owned(), || Err(stop)),
@@ -164,6 +165,9 @@ impl<'a> Crew<'a> {
                     if self.order.cancelled.load(Ordering::Relaxed) {
                         return Err(Stop::Cancelled);
                     }
+                    if let Some(reason) = test.obstacle() {
+                        return Err(Stop::Skip(reason.to_owned()));
+                    }
                     work(&bench).map_err(|stop| trail.was_cut().map_or(stop, Stop::from))
                 },
             )
@@ -171,7 +175,7 @@ impl<'a> Crew<'a> {
         tried.attempt.isolation = self.order.isolation;
         tried.log.push_str(&trail.notes());
         tried.evidence = evidence(&trail);
-        if let Some(Err((_, logs))) = self.base.get() {
+        if let Some(Err((_, logs))) = self.stage.base.0.get() {
             tried.evidence.extend(logs.iter().cloned());
         }
         tried
@@ -180,7 +184,7 @@ impl<'a> Crew<'a> {
     /// A copy of a machine that runs. The first one who asks boots that machine.
     fn copy(&self, bench: &Bench<'a>) -> Result<Machine<'a>, Stop> {
         bench.phase("boot");
-        let base = self.base.get_or_init(|| self.boot_base());
+        let base = self.stage.base.0.get_or_init(|| self.boot_base());
         let (saved, base_plan) = base.as_ref().map_err(|(stop, _)| stop.clone())?;
         bench.phase("copy");
         let plan = VmPlan {
@@ -204,6 +208,17 @@ impl<'a> Crew<'a> {
             Ok((machine.save()?, plan))
         });
         saved.map_err(|stop| (stop, evidence(&trail)))
+    }
+}
+
+/// Carries a test out at one machine.
+fn ask(means: Means, bench: &Bench<'_>, machine: &mut Machine<'_>) -> Looked {
+    match means {
+        Means::Shared(ask) | Means::Clone(ask) => ask(bench, machine),
+        Means::External(external) => play(external, bench, machine),
+        Means::Look(_) | Means::Boot(_) | Means::NotYet(_) => {
+            Err(Stop::Trouble { class: "suite", message: "the test asks no machine".to_owned() })
+        }
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use sm_host::{files, qemu::QemuError, qemu::running::Link};
+use sm_host::{
+    files,
+    qemu::{Accelerator, QemuError, running::Link},
+};
 
 use super::{
     bench::Bench,
@@ -24,6 +27,26 @@ use crate::{
 pub const BOOT: Duration = Duration::from_secs(20);
 /// How long a short command takes there, at most.
 pub const COMMAND: Duration = Duration::from_secs(5);
+/// Longest that something may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Limit {
+    /// On a guest's own processor: more under emulation.
+    AtFullSpeed(Duration),
+    /// On this host's clock, as its author says; twice that under emulation.
+    Here(Duration),
+}
+
+impl Limit {
+    /// How long that is on this host.
+    pub fn on(self, host: &VmHost<'_>) -> Duration {
+        match (self, host.accelerator()) {
+            (Limit::AtFullSpeed(limit), _) => host.pace().within(limit).allowed(),
+            (Limit::Here(limit), Accelerator::Emulation) => limit.saturating_mul(2),
+            (Limit::Here(limit), Accelerator::Kvm) => limit,
+        }
+    }
+}
+
 /// Less room than this where machines write explains one that stands still.
 const FULL_DISK_BYTES: u64 = 64 << 20;
 

@@ -19,6 +19,7 @@
 //! | [`crew`] | runs the tests that need machines |
 //! | [`boot`] | the tests that start machines of their own |
 //! | [`shared`] | the tests that look at a machine and leave it as it was |
+//! | [`external`] | tests that are executables of somebody else's |
 //! | [`release`] | a release as a folder holds it |
 //! | [`report`] | the report with its logs, kept by digest |
 //! | [`matrix`] | verdicts over a report |
@@ -30,6 +31,7 @@ pub mod boot;
 pub mod catalog;
 pub mod crew;
 mod elf;
+pub mod external;
 pub mod facts;
 pub mod finding;
 pub mod gather;

@@ -53,7 +53,7 @@ pub fn run(tests: &[&'static Test], facts: &Facts, clock: &dyn Clock) -> Vec<Tri
             let look: &(dyn Fn() -> Looked + Sync) = match &test.means {
                 Means::Look(look) => &|| look(facts),
                 Means::NotYet(_) => &|| Ok(Findings::default()),
-                Means::Shared(_) | Means::Clone(_) | Means::Boot(_) => return None,
+                _ => return None,
             };
             Some(attempt(test, clock, Scenario::new(), || PHASE.to_owned(), look))
         })
@@ -159,6 +159,7 @@ mod tests {
     use super::*;
     use crate::suite::{
         catalog::{self, Class, Gate},
+        machine::Limit,
         room::Needs,
         sample,
     };
@@ -211,7 +212,7 @@ mod tests {
         gate: Gate::Blocking,
         asserts: "nothing",
         means: Means::Look(|_| panic!("on purpose")),
-        limit: Duration::from_secs(1),
+        limit: Limit::Here(Duration::from_secs(1)),
         needs: Needs::ONE,
     };
     static BROKEN: Test = Test {

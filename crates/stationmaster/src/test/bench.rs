@@ -1,6 +1,7 @@
 //! The bench a release is tested on: its facts, its lists, the programs, and the folder of its reports.
 
 use std::{
+    cell::OnceCell,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
 };
@@ -20,8 +21,10 @@ use sm_release::{
 };
 use sm_store::TestHistory;
 use sm_vmtest::suite::{
+    bench::Stage,
     catalog::{Means, Test, suite_digest},
     crew::{self, Order},
+    external,
     gather::{Described, gather},
     lists::Lists,
     matrix::{Matrix, NotYet, Rules},
@@ -33,6 +36,12 @@ use sm_vmtest::suite::{
 use super::{Places, release, stage};
 use crate::{context::Context, evidence, workshop};
 
+/// Machines of one release, and the folder that their files are in. All runs copy the same machine.
+struct Machines {
+    stage: Stage<'static>,
+    _folder: tempfile::TempDir,
+}
+
 /// One release, ready to be tested.
 pub(super) struct Bench<'a> {
     described: Described,
@@ -43,6 +52,7 @@ pub(super) struct Bench<'a> {
     folder: PathBuf,
     release: ReleaseDir,
     places: &'a Places,
+    machines: OnceCell<Machines>,
     progress: &'a dyn Progress,
 }
 
@@ -50,12 +60,12 @@ impl<'a> Bench<'a> {
     /// Finds the release, its lists and the programs.
     pub(super) fn set_up(named: &Path, places: &'a Places, ctx: &Context<'a>) -> anyhow::Result<Self> {
         let release = release::open(named, &places.root)?;
-        let beside = || places.recipe.with_file_name("tests");
-        let lists = Lists::load(&places.lists.clone().unwrap_or_else(beside))?;
+        let lists = Lists::load(&places.lists())?;
+        let external = external::load(&places.external(), release.manifest().board.0)?;
         let subject = Subject {
             manifest_sha256: release::identity(&release)?,
             version: release.manifest().version,
-            suite: suite_digest(&lists),
+            suite: suite_digest(&lists, &external.sha256),
             host: this_host(),
         };
         let folder =
@@ -66,6 +76,7 @@ impl<'a> Bench<'a> {
             folder: folder(places.reports.as_deref())?,
             tools: workshop::tools(&places.recipe, places.tools_lock.as_deref(), &places.mirror, ctx)?,
             places,
+            machines: OnceCell::new(),
             progress: ctx.progress,
             lists,
             subject,
@@ -80,16 +91,14 @@ impl<'a> Bench<'a> {
 
     /// Tries each test once and keeps what came of it, in a next report and in the history. What fails fastest comes first.
     pub(super) fn run(&self, tests: &[&'static Test], isolation: Isolation) -> anyhow::Result<Vec<Attempt>> {
-        let scratch = self.scratch()?;
-        let (with_machines, without): (Vec<_>, Vec<_>) = tests
-            .iter()
-            .partition(|test| matches!(test.means, Means::Shared(_) | Means::Clone(_) | Means::Boot(_)));
+        let (with_machines, without): (Vec<_>, Vec<_>) = tests.iter().partition(|test| test.needs_machines());
         let mut attempts = Vec::new();
         if !without.is_empty() {
+            let scratch = self.scratch()?;
             attempts.extend(self.keep(self.look(&without, scratch.path()), isolation, &self.subject)?);
         }
         if !with_machines.is_empty() {
-            attempts.extend(self.run_machines(&with_machines, isolation, scratch.path())?);
+            attempts.extend(self.run_machines(&with_machines, isolation)?);
         }
         Ok(attempts)
     }
@@ -106,14 +115,8 @@ impl<'a> Bench<'a> {
         run(tests, &facts, &SystemClock)
     }
 
-    fn run_machines(
-        &self,
-        tests: &[&'static Test],
-        isolation: Isolation,
-        scratch: &Path,
-    ) -> anyhow::Result<Vec<Attempt>> {
-        let (programs, dir) = (stage::programs(&self.tools)?, scratch.join("machines"));
-        let stage = stage::stage(&self.release, &self.lists, programs, self.places, &dir)?;
+    fn run_machines(&self, tests: &[&'static Test], isolation: Isolation) -> anyhow::Result<Vec<Attempt>> {
+        let stage = self.stage()?;
         let mut subject = self.subject.clone();
         subject.host.accelerator = stage.host.accelerator().to_string();
         let task = self.progress.begin("run tests with machines", Unit::Items, Some(tests.len() as u64));
@@ -123,7 +126,16 @@ impl<'a> Bench<'a> {
         };
         let order =
             Order { clock: &SystemClock, isolation, cancelled: &AtomicBool::new(false), ended: &ended };
-        self.keep(crew::run(tests, &stage, &order), isolation, &subject)
+        self.keep(crew::run(tests, stage, &order), isolation, &subject)
+    }
+
+    fn stage(&self) -> anyhow::Result<&Stage<'static>> {
+        if let Some(machines) = self.machines.get() {
+            return Ok(&machines.stage);
+        }
+        let (programs, folder) = (stage::programs(&self.tools)?, self.scratch()?);
+        let stage = stage::stage(&self.release, &self.lists, programs, self.places, folder.path())?;
+        Ok(&self.machines.get_or_init(|| Machines { stage, _folder: folder }).stage)
     }
 
     fn keep(

@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let filter = AttemptFilter { test: None, since: Some(days_ago(args.days)) };
         Ok(bench.history()?.attempts(filter)?)
     };
-    let tests = least_observed(&args.choice.tests()?, &observe()?, n_tests);
+    let tests = least_observed(&args.choice.tests(&args.places.external())?, &observe()?, n_tests);
     for round in 1..=args.repeat {
         ctx.progress.note(&format!("round {round} of {}: {} tests", args.repeat, tests.len()));
         bench.run(&tests, Isolation::Isolated)?;

@@ -18,10 +18,7 @@ use sm_release::{
     investigation::{FourWays, RUNS_EACH, Reading},
     verdict::Tally,
 };
-use sm_vmtest::suite::{
-    catalog::{self, Test},
-    report,
-};
+use sm_vmtest::suite::{catalog::Test, report};
 
 use super::{NoTest, Places, bench::Bench};
 use crate::context::{Context, Outcome};
@@ -67,7 +64,7 @@ struct Investigation {
 
 pub(super) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     let named = |test: &&Test| test.name == args.test.as_str();
-    let test = catalog::ALL.iter().find(named).ok_or_else(|| NoTest(args.test.to_string()))?;
+    let test = args.places.all_tests()?.find(named).ok_or_else(|| NoTest(args.test.to_string()))?;
     let previous = args.places.machines.previous.clone();
     let way = |image: Option<&Path>, what: &str| match image {
         None => Ok(Tally::default()),

@@ -13,6 +13,9 @@ use crate::context::{Context, Outcome};
 pub(super) struct Args {
     #[command(flatten)]
     choice: Choice,
+    /// Folder of external tests, in kola's form.
+    #[arg(long, value_name = "DIR", default_value = "os/boxcar/tests/external")]
+    external: std::path::PathBuf,
 }
 
 #[derive(Debug, Serialize)]
@@ -30,7 +33,7 @@ struct Entry {
 struct List(Vec<Entry>);
 
 pub(super) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-    ctx.data(&List(args.choice.tests()?.into_iter().map(Entry::of).collect()))?;
+    ctx.data(&List(args.choice.tests(&args.external)?.into_iter().map(Entry::of).collect()))?;
     Ok(Outcome::Done)
 }
 

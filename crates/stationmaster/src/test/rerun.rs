@@ -5,11 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use sm_model::test_report::Isolation;
 use sm_release::verdict::{Tally, Verdict};
-use sm_vmtest::suite::{
-    catalog::{self, Test},
-    lists::matches,
-    report,
-};
+use sm_vmtest::suite::{catalog::Test, lists::matches, report};
 
 use super::{Places, bench::Bench, run::Telling};
 use crate::context::{Context, Outcome};
@@ -91,7 +87,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         None => tallies.get(&test.id()).map(Tally::verdict).is_some_and(|verdict| verdict != Verdict::Passed),
     };
     let all: Vec<&'static Test> =
-        catalog::ALL.iter().filter(|test| tallies.contains_key(&test.id())).collect();
+        args.places.all_tests()?.filter(|test| tallies.contains_key(&test.id())).collect();
     let again: Vec<&'static Test> = all.iter().filter(is_meant).copied().collect();
     if again.is_empty() {
         ctx.progress.note("nothing to run again: every test of the report passed");

@@ -50,7 +50,7 @@ pub(super) struct Telling {
 }
 
 pub(super) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-    let tests = args.choice.tests()?;
+    let tests = args.choice.tests(&args.places.external())?;
     let image = args.image.as_deref().context("no release was named")?;
     let bench = Bench::set_up(image, &args.places, ctx)?;
     for _ in 0..args.repeat {

@@ -7,7 +7,7 @@ use sm_compose::release::ReleaseDir;
 use sm_host::{process::SystemRunner, qemu::Programs};
 use sm_vmtest::{
     suite::{
-        bench::Stage,
+        bench::{Base, Stage},
         lists::Lists,
         release::{Others, Release},
         room::Room,
@@ -65,6 +65,7 @@ pub(super) fn stage(
         start_endpoint: Some(&update_service::start),
         room: room(machines.jobs)?,
         dir: dir.to_owned(),
+        base: Base::default(),
     })
 }
 
