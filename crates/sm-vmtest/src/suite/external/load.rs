@@ -46,7 +46,7 @@ impl ExternalError {
         match self {
             ExternalError::File(source) => source.hint(),
             ExternalError::Metadata { .. } => {
-                Some("see `docs/tests.md` for the keys, or make the file not executable".to_owned())
+                Some("see `docs/testing.md` for the keys, or make the file not executable".to_owned())
             }
         }
     }
