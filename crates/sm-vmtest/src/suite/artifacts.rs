@@ -15,11 +15,14 @@ use super::{facts::Fact, finding::Stop, gather::trouble};
 
 const BUFFER_BYTES: usize = 1 << 20;
 
+/// Every artifact by name, and what is wrong with it, if anything.
+pub type Checked = BTreeMap<String, Result<(), String>>;
+
 /// Reads every artifact; gives by name what is wrong with it, if anything.
 ///
 /// # Errors
 /// When this host cannot read one that is there.
-pub fn checked(directory: &Path, manifest: &Manifest) -> Fact<BTreeMap<String, Result<(), String>>> {
+pub fn checked(directory: &Path, manifest: &Manifest) -> Fact<Checked> {
     let checked = manifest.artifacts.par_iter().map(|artifact| {
         let health = health(&directory.join(&artifact.name), artifact)?;
         Ok((artifact.name.to_string(), health))
@@ -34,11 +37,12 @@ fn health(path: &Path, artifact: &Artifact) -> Result<Result<(), String>, Stop> 
         Err(error) => return Err(trouble("open", path)(error)),
     };
     let (size_bytes, sha256, sha512) = digests(&mut file).map_err(trouble("read", path))?;
-    if size_bytes != artifact.size_bytes {
-        return Ok(Err(format!("has {size_bytes} bytes, the manifest says {}", artifact.size_bytes)));
-    }
-    let is_same = sha256 == artifact.sha256 && sha512 == artifact.sha512;
-    Ok(if is_same { Ok(()) } else { Err("has another digest than the manifest says".to_owned()) })
+    let is_same = size_bytes == artifact.size_bytes && sha256 == artifact.sha256 && sha512 == artifact.sha512;
+    Ok(if is_same {
+        Ok(())
+    } else {
+        Err(format!("has {size_bytes} bytes and SHA-256 {sha256}, the manifest says other"))
+    })
 }
 
 fn digests(from: &mut impl Read) -> io::Result<(u64, Sha256, Sha512)> {
@@ -58,6 +62,17 @@ fn digests(from: &mut impl Read) -> io::Result<(u64, Sha256, Sha512)> {
         }
     }
     Ok((size_bytes, Sha256(sha256.finalize().into()), Sha512(sha512.finalize().into())))
+}
+
+/// What a report about these bytes is about: the manifest, or, where an artifact is not the one that it names, something else
+/// that no manifest is. Evidence about a damaged copy is then no evidence about the release.
+pub fn subject(manifest_sha256: Sha256, checked: &Checked) -> Sha256 {
+    let flaws = checked.iter().filter_map(|(name, health)| Some((name, health.as_ref().err()?)));
+    let flaws: String = flaws.map(|(name, flaw)| format!("{name} {flaw}\n")).collect();
+    if flaws.is_empty() {
+        return manifest_sha256;
+    }
+    Sha256(sha2::Sha256::digest(format!("{manifest_sha256}\n{flaws}")).into())
 }
 
 #[cfg(test)]
@@ -91,9 +106,19 @@ mod tests {
         let gone = health_after(|path| std::fs::remove_file(path).unwrap());
         assert_eq!(gone.unwrap_err(), "is absent");
         let cut = health_after(|path| std::fs::write(path, b"kerne").unwrap());
-        assert_eq!(cut.unwrap_err(), "has 5 bytes, the manifest says 6");
+        assert!(cut.unwrap_err().starts_with("has 5 bytes and SHA-256 "));
         let changed = health_after(|path| std::fs::write(path, b"kernal").unwrap());
-        assert_eq!(changed.unwrap_err(), "has another digest than the manifest says");
+        assert!(changed.unwrap_err().ends_with(", the manifest says other"));
+    }
+
+    #[test]
+    fn a_damaged_copy_is_another_subject_than_the_release_and_than_other_damage() {
+        let of = |flaw: Option<&str>| {
+            let health = flaw.map_or(Ok(()), |flaw| Err(flaw.to_owned()));
+            subject(Sha256([1; 32]), &[("a.img".to_owned(), health)].into())
+        };
+        assert_eq!(of(None), Sha256([1; 32]));
+        assert!(of(Some("is absent")) != of(None) && of(Some("is absent")) != of(Some("is cut")));
     }
 
     #[test]

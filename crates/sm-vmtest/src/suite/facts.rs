@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use sm_image::gpt::Table;
 use sm_model::{Manifest, Sha256};
 
-use super::{finding::Stop, lists::Lists, usr::Usr};
+use super::{artifacts::Checked, finding::Stop, lists::Lists, usr::Usr};
 
 /// A fact, or why it could not be had.
 pub type Fact<T> = Result<T, Stop>;
@@ -20,7 +20,7 @@ pub struct Facts {
     /// The reviewed lists.
     pub lists: Lists,
     /// Every artifact that the manifest names, and what is wrong with it, if anything.
-    pub artifacts: Fact<BTreeMap<String, Result<(), String>>>,
+    pub artifacts: Fact<Checked>,
     /// The files of /usr, read from the image's own bytes.
     pub usr: Fact<Usr>,
     /// The disk image.

@@ -23,7 +23,7 @@ use sm_image::{
 use sm_model::{Manifest, Sha256};
 
 use super::{
-    artifacts,
+    artifacts::Checked,
     facts::{Bill, Disk, Fact, Facts, Kernel, Listed},
     finding::Stop,
     lists::Lists,
@@ -44,8 +44,8 @@ const BUFFER_BYTES: usize = 1 << 20;
 pub struct Described {
     /// Its manifest.
     pub manifest: Manifest,
-    /// The folder of its artifacts.
-    pub directory: PathBuf,
+    /// Whether its artifacts are those that the manifest names.
+    pub artifacts: Fact<Checked>,
     /// The /usr image, compressed.
     pub usr_image: Fact<PathBuf>,
     /// The disk image, compressed.
@@ -84,10 +84,9 @@ pub fn gather(
         || contained("the disk image", || disk(&disk_image?, unpacked.clone()?, &manifest, scratch)),
     );
     let kernel = contained("the kernel image", || kernel(&kernel_image?));
-    let artifacts = contained("the artifacts", || artifacts::checked(&described.directory, &manifest));
     Facts {
         lists,
-        artifacts,
+        artifacts: described.artifacts,
         usr,
         disk,
         kernel,
@@ -403,7 +402,7 @@ mod tests {
         let facts = sample::facts();
         Described {
             manifest: facts.manifest,
-            directory: file.with_file_name("nowhere"),
+            artifacts: facts.artifacts,
             usr_image: Ok(file.to_owned()),
             disk_image: Ok(file.to_owned()),
             kernel_image: Ok(file.to_owned()),

@@ -23,7 +23,7 @@ const MAX_REPORT_BYTES: u64 = 64 << 20;
 /// What a report is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
-    /// Digest of the release's manifest.
+    /// Digest of the release's manifest; or of what [`artifacts::subject`](super::artifacts::subject) says.
     pub manifest_sha256: Sha256,
     /// The release's version.
     pub version: Version,

@@ -14,17 +14,22 @@ use sm_host::{
     progress::{Progress, Unit},
     tools::ToolsTree,
 };
-use sm_model::test_report::{Attempt, Isolation, TestHost, TestReport};
+use sm_model::{
+    Sha256,
+    test_report::{Attempt, Isolation, TestHost, TestReport},
+};
 use sm_release::{
     quarantine::{ISOLATED_RERUNS, standing},
     verdict::{Tally, Verdict},
 };
 use sm_store::TestHistory;
 use sm_vmtest::suite::{
+    artifacts::{self, Checked},
     bench::Stage,
     catalog::{Means, Test, suite_digest},
     crew::{self, Order},
     external,
+    facts::Fact,
     gather::{Described, gather},
     lists::Lists,
     matrix::{Matrix, NotYet, Rules},
@@ -62,18 +67,19 @@ impl<'a> Bench<'a> {
         let release = release::open(named, &places.root)?;
         let lists = Lists::load(&places.lists())?;
         let external = external::load(&places.external(), release.manifest().board.0)?;
+        let manifest_sha256 = release::identity(&release)?;
+        let artifacts = artifacts::checked(release.path(), release.manifest());
         let subject = Subject {
-            manifest_sha256: release::identity(&release)?,
+            manifest_sha256: tested(manifest_sha256, &artifacts, ctx.progress),
             version: release.manifest().version,
             suite: suite_digest(&lists, &external.sha256),
             host: this_host(),
         };
-        let folder =
-            |reports| evidence::folder(release.path(), subject.version, &subject.manifest_sha256, reports);
-        let second = release::second(&release, places.twin.as_deref(), &folder(None)?);
+        let folder = |digest, reports| evidence::folder(release.path(), subject.version, digest, reports);
+        let second = release::second(&release, places.twin.as_deref(), &folder(&manifest_sha256, None)?);
         Ok(Bench {
-            described: release::described(&release, second),
-            folder: folder(places.reports.as_deref())?,
+            described: release::described(&release, artifacts, second),
+            folder: folder(&subject.manifest_sha256, places.reports.as_deref())?,
             tools: workshop::tools(&places.recipe, places.tools_lock.as_deref(), &places.mirror, ctx)?,
             places,
             machines: OnceCell::new(),
@@ -209,6 +215,16 @@ impl<'a> Bench<'a> {
         }
         .context("cannot make a folder for working files")
     }
+}
+
+/// What is tested: the release of that manifest, unless its files are others.
+fn tested(manifest_sha256: Sha256, artifacts: &Fact<Checked>, progress: &dyn Progress) -> Sha256 {
+    let Ok(artifacts) = artifacts else { return manifest_sha256 };
+    let subject = artifacts::subject(manifest_sha256, artifacts);
+    if subject != manifest_sha256 {
+        progress.note("the files are not those that the manifest names: this copy has reports of its own");
+    }
+    subject
 }
 
 fn this_host() -> TestHost {

@@ -12,6 +12,7 @@ use sm_compose::{
 use sm_host::files;
 use sm_model::{ArtifactKind, Manifest, Sha256};
 use sm_vmtest::suite::{
+    artifacts::Checked,
     facts::{Fact, Listed},
     finding::Stop,
     gather::Described,
@@ -36,8 +37,9 @@ pub(super) fn identity(release: &ReleaseDir) -> anyhow::Result<Sha256> {
     Ok(Sha256(sha2::Sha256::digest(bytes).into()))
 }
 
-/// What the release says about itself. `second` is the manifest of a second composition.
-pub(super) fn described(release: &ReleaseDir, second: Fact<Manifest>) -> Described {
+/// What the release says about itself. `artifacts` tells whether its files are its own, `second` is the manifest of a second
+/// composition.
+pub(super) fn described(release: &ReleaseDir, artifacts: Fact<Checked>, second: Fact<Manifest>) -> Described {
     let lock = bytes(release, ArtifactKind::Lock).and_then(|bytes| {
         lock_file::parse(&bytes).map_err(|error| Stop::Broken(format!("the lock is none: {error}")))
     });
@@ -46,7 +48,7 @@ pub(super) fn described(release: &ReleaseDir, second: Fact<Manifest>) -> Describ
     };
     Described {
         manifest: release.manifest().clone(),
-        directory: release.path().to_owned(),
+        artifacts,
         usr_image: place(release, ArtifactKind::UsrImage),
         disk_image: place(release, ArtifactKind::DiskImage),
         kernel_image: place(release, ArtifactKind::KernelImage),
