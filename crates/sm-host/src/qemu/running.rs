@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    net::{Ipv4Addr, TcpListener},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
@@ -184,6 +185,24 @@ impl RunningMachine {
                 }
             };
             return Err(QemuError::Monitor { command: "migrate".to_owned(), reason });
+        }
+    }
+
+    /// A TCP port of this machine's loopback address that leads to `guest`, from now on.
+    ///
+    /// # Errors
+    /// When no port is free, or somebody else takes it first.
+    pub fn forward(&mut self, guest: u16) -> Result<u16, QemuError> {
+        let command = "hostfwd_add";
+        let refused = |reason: String| QemuError::Monitor { command: command.to_owned(), reason };
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+        let here = free.map_err(|error| refused(error.to_string()))?.port();
+        let line = format!("{command} net tcp:127.0.0.1:{here}-:{guest}");
+        // The machine protocol has no word for it, and the human one answers errors as text.
+        let said = self.monitor.execute_with("human-monitor-command", &json!({ "command-line": line }))?;
+        match said.as_str().map(str::trim) {
+            None | Some("") => Ok(here),
+            Some(reason) => Err(refused(reason.to_owned())),
         }
     }
 
