@@ -1,4 +1,4 @@
-//! What the guest said on its console, and the rules that judge it. The rules are data: adding one adds no code.
+//! What a guest said on its console, or in its journal: a file that grows while it is read.
 
 use std::{
     fs::File,
@@ -6,91 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
-
 /// Console text looked at: the end of longer logs.
 const MAX_LOG_BYTES: u64 = 64 << 20;
-
-/// How bad it is when a rule matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Severity {
-    /// Worth a look.
-    Warning,
-    /// Something that should work does not.
-    Failure,
-    /// The machine cannot go on.
-    Fatal,
-}
-
-/// A sign of trouble: a line that holds all of `needles`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rule {
-    /// Its name in reports.
-    pub name: &'static str,
-    /// How bad it is.
-    pub severity: Severity,
-    /// Texts that the line must hold, all of them.
-    pub needles: &'static [&'static str],
-}
-
-/// The rules, worst first.
-pub const RULES: &[Rule] = &[
-    Rule { name: "kernel-panic", severity: Severity::Fatal, needles: &["Kernel panic"] },
-    Rule { name: "emergency-mode", severity: Severity::Fatal, needles: &["You are in emergency mode"] },
-    Rule {
-        name: "emergency-target",
-        severity: Severity::Fatal,
-        needles: &["Reached target", "emergency.target"],
-    },
-    Rule { name: "image-emergency", severity: Severity::Failure, needles: &["boxcar: cannot go on"] },
-    Rule { name: "pid1-frozen", severity: Severity::Fatal, needles: &["systemd", "Freezing execution"] },
-    Rule { name: "pid1-crash", severity: Severity::Fatal, needles: &["systemd", "Caught <"] },
-    Rule { name: "no-init", severity: Severity::Fatal, needles: &["Failed to execute /init"] },
-    Rule { name: "firmware-no-boot", severity: Severity::Fatal, needles: &["BdsDxe: No bootable option"] },
-    Rule {
-        name: "verity-corruption",
-        severity: Severity::Failure,
-        needles: &["device-mapper: verity", "corrupted"],
-    },
-    Rule { name: "kernel-oops", severity: Severity::Failure, needles: &["Oops:"] },
-    Rule { name: "kernel-bug", severity: Severity::Failure, needles: &["kernel BUG at"] },
-    Rule { name: "out-of-memory", severity: Severity::Failure, needles: &["Out of memory: Killed process"] },
-    Rule { name: "soft-lockup", severity: Severity::Warning, needles: &["watchdog: BUG: soft lockup"] },
-    Rule { name: "failed-unit", severity: Severity::Failure, needles: &["[FAILED]", "Failed to start"] },
-    Rule {
-        name: "dependency-failed",
-        severity: Severity::Failure,
-        needles: &["[DEPEND]", "Dependency failed"],
-    },
-    Rule { name: "unit-timed-out", severity: Severity::Failure, needles: &["[ TIME ]", "Timed out"] },
-    Rule { name: "segfault", severity: Severity::Failure, needles: &["segfault at"] },
-    Rule { name: "kernel-warning", severity: Severity::Warning, needles: &["WARNING: CPU:"] },
-    Rule { name: "rcu-stall", severity: Severity::Warning, needles: &["rcu", "detected stalls"] },
-];
-
-/// A line that a rule matched.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    /// The rule's name.
-    pub rule: String,
-    /// How bad it is.
-    pub severity: Severity,
-    /// Number of the line, from 1.
-    pub line: usize,
-    /// The line, without terminal control.
-    pub text: String,
-}
-
-/// Every line of `log` that one of `rules` matches, in order; a line counts for the first rule it matches.
-pub fn findings(rules: &[Rule], log: &str) -> Vec<Finding> {
-    let judged = log.lines().enumerate().filter_map(|(i, line)| {
-        let text = plain(line);
-        let rule = rules.iter().find(|rule| rule.needles.iter().all(|needle| text.contains(needle)))?;
-        Some(Finding { rule: rule.name.to_owned(), severity: rule.severity, line: i + 1, text })
-    });
-    judged.collect()
-}
 
 /// A console line without terminal control sequences (ECMA-48, section 5.4) and other control characters.
 pub fn plain(line: &str) -> String {
@@ -152,9 +69,14 @@ impl ConsoleLog {
         self.tail(1).pop().unwrap_or_default()
     }
 
-    /// Every sign of trouble so far.
-    pub fn findings(&self) -> Vec<Finding> {
-        findings(RULES, &self.text())
+    /// Bytes said so far.
+    pub fn len_bytes(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len())
+    }
+
+    /// Everything said after the first `from` bytes; of very much the end.
+    pub fn text_from(&self, from: u64) -> String {
+        self.end(self.len_bytes().saturating_sub(from).min(MAX_LOG_BYTES))
     }
 
     fn end(&self, limit_bytes: u64) -> String {
@@ -173,30 +95,6 @@ impl ConsoleLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const LOG: &str = "\
-BdsDxe: starting Boot0001\r
-[    0.000000] Linux version 6.12.117\r
-\x1b[0;32m  OK  \x1b[0m] Started \x1b[0;1;39mcontainerd.service\x1b[0m\r
-[\x1b[0;1;31mFAILED\x1b[0m] Failed to start \x1b[0;1;39mboxcar-health.service\x1b[0m - Health.\r
-[   12.3] Kernel panic - not syncing: dm-verity device corrupted\r
-";
-
-    #[test]
-    fn trouble_is_found_through_terminal_colours() {
-        let found = findings(RULES, LOG);
-        let brief: Vec<_> = found.iter().map(|f| (f.rule.as_str(), f.line)).collect();
-        assert_eq!(brief, [("failed-unit", 4), ("kernel-panic", 5)]);
-        assert_eq!(found[0].text, "[FAILED] Failed to start boxcar-health.service - Health.");
-    }
-
-    #[test]
-    fn every_rule_has_its_own_name_and_something_to_look_for() {
-        for (i, rule) in RULES.iter().enumerate() {
-            assert!(!rule.needles.is_empty() && rule.needles.iter().all(|needle| !needle.is_empty()));
-            assert!(RULES[..i].iter().all(|other| other.name != rule.name), "{}", rule.name);
-        }
-    }
 
     #[test]
     fn control_sequences_cut_anywhere_do_no_harm() {

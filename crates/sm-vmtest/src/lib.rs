@@ -8,7 +8,8 @@
 //! | [`access`] | the root shell, keys and files that a guest is given from outside |
 //! | [`transcript`] | the guest shell's protocol, without the connection |
 //! | [`guest`] | a root shell in a running guest: run, wait for |
-//! | [`console`] | what the guest said on its console, and the rules that judge it |
+//! | [`console`] | what the guest said on its console |
+//! | [`rules`] | the rules that judge consoles and journals |
 //! | [`deadline`] | time limits that grow with the accelerator's slowness |
 //! | [`vm`] | a virtual machine with its disk, console and shell |
 //! | [`boot`] | how a boot went |
@@ -22,6 +23,7 @@ pub mod deadline;
 pub mod endpoint;
 mod error;
 pub mod guest;
+pub mod rules;
 pub mod suite;
 pub mod transcript;
 pub mod vm;

@@ -20,7 +20,7 @@ use sm_model::Arch;
 use crate::{
     Access, ConsoleLog, Deadline, Guest, Pace, VmError,
     access::{GUEST_PORT, JOURNAL_PORT},
-    console::{RULES, Severity, findings},
+    rules::{Scope, Severity, built_in, findings},
 };
 
 /// The firmware's variables, in a machine's directory.
@@ -282,6 +282,14 @@ impl Vm {
         self.machine.is_running()
     }
 
+    /// A TCP port of this machine's loopback address that leads to a port of the guest, from now on.
+    ///
+    /// # Errors
+    /// When no port is free here, or QEMU does not take it.
+    pub fn forward(&mut self, guest: u16) -> Result<u16, VmError> {
+        Ok(self.machine.forward(guest)?)
+    }
+
     /// Plugs the network cable in, or pulls it out.
     ///
     /// # Errors
@@ -329,7 +337,7 @@ impl Vm {
 fn stop_if_fatal(console: &ConsoleLog, from: usize) -> Result<(), VmError> {
     let text = console.text();
     let said = text.get(from..).unwrap_or_default();
-    let stuck = findings(RULES, said)
+    let stuck = findings(built_in(), Scope::Console, said)
         .into_iter()
         .find(|finding| finding.severity == Severity::Fatal && finding.rule != "kernel-panic");
     match stuck {

@@ -11,6 +11,7 @@ use sm_model::{Sha256, test_report::TestId};
 use super::{
     bench::Bench,
     boot::uefi::uefi,
+    clone,
     external::External,
     facts::Facts,
     finding::Looked,
@@ -31,7 +32,9 @@ use super::{
         units::unit_presets,
     },
     room::Needs,
-    shared::cmdline::cmdline,
+    shared::{
+        cmdline::cmdline, hardening::hardening, listeners::listeners, readonly::readonly, verify::verify,
+    },
 };
 
 /// What a test needs.
@@ -106,6 +109,8 @@ pub enum Means {
     Boot(fn(&Bench<'_>) -> Looked),
     /// By a program of somebody else's, in a guest.
     External(&'static External),
+    /// By looking back at what all machines of the run said.
+    Rules,
     /// Not at all, for this reason.
     NotYet(&'static str),
 }
@@ -145,7 +150,10 @@ impl Test {
 
     /// Whether it is carried out with machines.
     pub const fn needs_machines(&self) -> bool {
-        matches!(self.means, Means::Shared(_) | Means::Clone(_) | Means::Boot(_) | Means::External(_))
+        matches!(
+            self.means,
+            Means::Shared(_) | Means::Clone(_) | Means::Boot(_) | Means::External(_) | Means::Rules
+        )
     }
 
     /// Whether a release needs it passed.
@@ -175,7 +183,6 @@ const fn shared(
     test(name, Class::Shared, gate, asserts, Means::Shared(ask))
 }
 
-#[expect(dead_code, reason = "the first tests with copies follow")]
 const fn cloned(
     name: &'static str,
     gate: Gate,
@@ -220,10 +227,9 @@ const fn not_yet(
     test(name, class, gate, asserts, Means::NotYet(reason))
 }
 
-use Class::{Boot, Clone as Cloned, Offline, Shared};
+use Class::{Boot, Clone as Cloned, Offline};
 use Gate::{Blocking, Informing, NeverWaive};
 
-const NO_SHARED: &str = "the suite starts no shared machine yet";
 const NO_CLONE: &str = "the suite makes no copies of a running machine yet";
 const NO_BOOT: &str = "the suite boots no machine of its own yet";
 
@@ -295,8 +301,8 @@ pub static ALL: &[Test] = &[
         "a power cut at any time leaves a machine that boots",
         NO_BOOT,
     ),
-    not_yet("usr.readonly", Shared, NeverWaive, "/usr cannot be written to, not even by root", NO_SHARED),
-    not_yet("verity.verify", Shared, NeverWaive, "/usr is verified with the manifest's root hash", NO_SHARED),
+    shared("usr.readonly", NeverWaive, "/usr cannot be written to, not even by root", readonly),
+    shared("verity.verify", NeverWaive, "/usr is verified with the manifest's root hash", verify),
     not_yet("verity.tamper", Boot, NeverWaive, "a flipped bit of /usr is never read", NO_BOOT),
     not_yet("update.apply", Boot, NeverWaive, "the previous release updates to this one", NO_BOOT),
     not_yet(
@@ -335,7 +341,7 @@ pub static ALL: &[Test] = &[
         "signed system extensions merge, others do not",
         "the image has no system extensions yet",
     ),
-    not_yet("container.run", Cloned, NeverWaive, "a container runs within its limits", NO_CLONE),
+    cloned("container.run", NeverWaive, "a container runs within its limits", clone::container::run),
     not_yet("container.update-survive", Boot, Blocking, "containers survive update and rollback", NO_BOOT),
     not_yet(
         "k8s.single-node",
@@ -344,19 +350,23 @@ pub static ALL: &[Test] = &[
         "a pod runs on a node of its own",
         "the image has no Kubernetes yet",
     ),
-    not_yet("net.dhcp-static-v6", Cloned, Blocking, "DHCP, static and IPv6 addresses work", NO_CLONE),
-    not_yet("net.listeners", Shared, Blocking, "listening sockets are the reviewed ones", NO_SHARED),
-    not_yet("ssh.hardening", Cloned, Blocking, "only keys log in, with modern algorithms", NO_CLONE),
-    not_yet("time.sync", Cloned, Blocking, "a wrong clock is corrected", NO_CLONE),
-    not_yet(
+    cloned(
+        "net.dhcp-static-v6",
+        Blocking,
+        "DHCP, static and IPv6 addresses work",
+        clone::addresses::addresses,
+    ),
+    shared("net.listeners", Blocking, "listening sockets are the reviewed ones", listeners),
+    cloned("ssh.hardening", Blocking, "only keys log in, with modern algorithms", clone::ssh::hardening),
+    cloned("time.sync", Blocking, "a wrong clock is corrected", clone::clock::sync),
+    cloned(
         "journal.persist-and-limits",
-        Cloned,
         Blocking,
         "the journal survives a boot and keeps its size",
-        NO_CLONE,
+        clone::journal::persist_and_limits,
     ),
-    not_yet("kernel.hardening", Shared, Blocking, "sysctls, lockdown and LSMs are as reviewed", NO_SHARED),
-    not_yet("console.rules", Boot, Blocking, "no rule matches console or journal", NO_BOOT),
+    shared("kernel.hardening", Blocking, "sysctls, lockdown and LSMs are as reviewed", hardening),
+    test("console.rules", Boot, Blocking, "everything that machines said was looked through", Means::Rules),
     not_yet("soak.idle-24h", Boot, Informing, "an idle day leaks nothing", NO_BOOT),
     not_yet("upgrade.fleet-50", Boot, Informing, "fifty hosts follow a rollout", NO_BOOT),
 ];
@@ -384,6 +394,13 @@ const SOURCES: &[&str] = &[
     include_str!("boot/uefi.rs"),
     include_str!("catalog.rs"),
     include_str!("elf.rs"),
+    include_str!("clone/addresses.rs"),
+    include_str!("clone/clock.rs"),
+    include_str!("clone/container.rs"),
+    include_str!("clone/journal.rs"),
+    include_str!("clone/key_exchange.rs"),
+    include_str!("clone/ssh.rs"),
+    include_str!("dirt.rs"),
     include_str!("external/play.rs"),
     include_str!("gather.rs"),
     include_str!("machine.rs"),
@@ -399,7 +416,12 @@ const SOURCES: &[&str] = &[
     include_str!("offline/sbom.rs"),
     include_str!("offline/size.rs"),
     include_str!("offline/units.rs"),
+    include_str!("scan.rs"),
     include_str!("shared/cmdline.rs"),
+    include_str!("shared/hardening.rs"),
+    include_str!("shared/listeners.rs"),
+    include_str!("shared/readonly.rs"),
+    include_str!("shared/verify.rs"),
 ];
 
 /// Identity of a suite with these lists and external tests: attempts at the same image by the same suite are evidence for the same verdict.

@@ -2,6 +2,7 @@
 //! has its own machines, or a copy of one, or a shared one that is looked over after every test.
 
 use std::{
+    cell::RefCell,
     collections::VecDeque,
     sync::{
         Arc, Mutex, PoisonError,
@@ -12,20 +13,23 @@ use std::{
 };
 
 use sm_host::clock::Clock;
-use sm_model::test_report::{Isolation, Scenario};
+use sm_model::test_report::{Attempt, AttemptOutcome, Isolation, Scenario, TestId};
+use sm_release::signature::failure_signature;
 
 use super::{
     bench::{Bench, Stage},
     catalog::{Class, Means, Test},
+    dirt::Fingerprint,
     external::play,
-    finding::{Looked, Stop},
+    finding::{Findings, Looked, Stop},
     machine::{BOOT, Machine},
     room::Needs,
     run::{Evidence, Tried, attempt},
-    trail::{Cut, Trail},
+    scan::{Scanned, scan},
+    trail::{Cut, LogPart, Trail},
 };
 use crate::{
-    ConsoleLog, Deadline, VmPlan,
+    Deadline, VmPlan,
     vm::{Saved, Start},
 };
 
@@ -45,7 +49,7 @@ pub struct Order<'a> {
 
 /// Tries each test that needs machines once; others are left out. Attempts come in the order they ended.
 pub fn run(tests: &[&'static Test], stage: &Stage<'_>, order: &Order<'_>) -> Vec<Tried> {
-    let crew = Crew { stage, order, tried: Mutex::default() };
+    let crew = Crew { stage, order, tried: Mutex::default(), scanned: Mutex::default() };
     let jobs = Mutex::new(jobs(tests, order.isolation));
     let n_workers = stage.room.cpus().min(u32::try_from(tests.len()).unwrap_or(u32::MAX));
     thread::scope(|scope| {
@@ -58,6 +62,7 @@ pub fn run(tests: &[&'static Test], stage: &Stage<'_>, order: &Order<'_>) -> Vec
             });
         }
     });
+    tests.iter().filter(|test| matches!(test.means, Means::Rules)).for_each(|test| crew.rules(test));
     crew.tried.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -72,7 +77,11 @@ enum Job {
 
 /// The work in the order of taking: the machine that others are copied from boots first, and meanwhile what boots its own.
 fn jobs(tests: &[&'static Test], isolation: Isolation) -> VecDeque<Job> {
-    let of = |class| tests.iter().copied().filter(move |test| test.class == class && test.needs_machines());
+    let of = |class| {
+        tests.iter().copied().filter(move |test| {
+            test.class == class && test.needs_machines() && !matches!(test.means, Means::Rules)
+        })
+    };
     let shared: Vec<_> = of(Class::Shared).collect();
     let mut boots: Vec<_> = of(Class::Boot).collect();
     boots.sort_by_key(|test| std::cmp::Reverse(test.limit));
@@ -92,6 +101,7 @@ struct Crew<'a> {
     stage: &'a Stage<'a>,
     order: &'a Order<'a>,
     tried: Mutex<Vec<Tried>>,
+    scanned: Mutex<Scanned>,
 }
 
 impl<'a> Crew<'a> {
@@ -117,44 +127,86 @@ impl<'a> Crew<'a> {
         });
     }
 
-    /// Tests that look at one machine, which goes from one to the next.
+    /// Tests that look at one machine, which goes from one to the next as long as it is left as it was found.
     fn shared(&self, tests: &[&'static Test]) {
-        let mut machine: Option<Machine<'a>> = None;
+        let mut shared: Option<(Machine<'a>, Fingerprint)> = None;
         for test in tests {
-            self.attempt(test, |bench| {
-                let taken = match machine.take() {
-                    Some(machine) => machine.handed_to(bench)?,
-                    None => self.copy(bench)?,
-                };
-                let given = machine.insert(taken);
-                let looked = ask(test.means, bench, given);
-                if matches!(looked, Err(Stop::Late(_) | Stop::Broken(_))) {
-                    // Nobody knows what such a machine is good for.
-                    machine = None;
-                }
-                looked
-            });
+            let dirt = RefCell::new(Vec::new());
+            self.attempt_with(
+                test,
+                |bench| {
+                    let (mut machine, clean) = match shared.take() {
+                        Some((machine, clean)) => (machine.handed_to(bench)?, clean),
+                        None => {
+                            let mut machine = self.copy(bench)?;
+                            let clean = Fingerprint::of(&mut machine)?;
+                            (machine, clean)
+                        }
+                    };
+                    bench.phase("assert");
+                    let looked = ask(test.means, bench, &mut machine);
+                    // Nobody knows what a machine is good for that gave no answer: the next test gets another one.
+                    if matches!(looked, Ok(_) | Err(Stop::Skip(_))) {
+                        let changes = clean.changes(&Fingerprint::of(&mut machine)?);
+                        if changes.is_empty() {
+                            shared = Some((machine, clean));
+                        }
+                        dirt.replace(changes);
+                    }
+                    looked
+                },
+                |attempt| dirt_of(attempt, &dirt.take()).into_iter().collect(),
+            );
         }
     }
 
-    /// One attempt, with room for its machines, a directory, a deadline and somebody who watches it.
     fn attempt(&self, test: &'static Test, work: impl FnOnce(&Bench<'a>) -> Looked) {
-        let limit = test.limit.on(&self.stage.host);
-        let tried = match self.stage.room.reserve(test.needs) {
-            Ok(_reserved) => self.watched(test, Deadline::within(limit), work),
-            Err(stop) => attempt(test, self.order.clock, scenario(), || "start".to_owned(), || Err(stop)),
-        };
-        (self.order.ended)(&tried);
-        self.tried.lock().unwrap_or_else(PoisonError::into_inner).push(tried);
+        self.attempt_with(test, work, |_| Vec::new());
     }
 
-    fn watched(&self, test: &Test, deadline: Deadline, work: impl FnOnce(&Bench<'a>) -> Looked) -> Tried {
-        let trail = Arc::new(Trail::new(deadline));
+    /// One attempt, with room for its machines, a directory, a deadline and somebody who watches it. What `further` results it
+    /// has, and what its machines said, comes with it.
+    fn attempt_with(
+        &self,
+        test: &'static Test,
+        work: impl FnOnce(&Bench<'a>) -> Looked,
+        further: impl FnOnce(&Attempt) -> Vec<Tried>,
+    ) {
+        let limit = test.limit.on(&self.stage.host);
+        let (tried, trail) = match self.stage.room.reserve(test.needs) {
+            Ok(_reserved) => {
+                let trail = Arc::new(Trail::new(Deadline::within(limit)));
+                (self.watched(test, &trail, work), trail)
+            }
+            Err(stop) => {
+                let trail = Arc::new(Trail::new(Deadline::within(limit)));
+                (attempt(test, self.order.clock, scenario(), || trail.phase(), || Err(stop)), trail)
+            }
+        };
+        let mut results = further(&tried.attempt);
+        results.extend(self.scan(&tried.attempt, &trail));
+        results.insert(0, tried);
+        self.tell(results);
+    }
+
+    fn tell(&self, results: Vec<Tried>) {
+        results.iter().for_each(self.order.ended);
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner).extend(results);
+    }
+
+    fn scan(&self, attempt: &Attempt, trail: &Trail) -> Vec<Tried> {
+        let version = self.stage.release.manifest().version;
+        let (results, scanned) = scan(&self.stage.lists.rules, &version, attempt, &trail.machines());
+        self.scanned.lock().unwrap_or_else(PoisonError::into_inner).add(scanned);
+        results
+    }
+
+    fn watched(&self, test: &Test, trail: &Arc<Trail>, work: impl FnOnce(&Bench<'a>) -> Looked) -> Tried {
         let dir = self.stage.dir.join(test.name);
-        let bench = Bench::new(self.stage, test.needs, dir, Arc::clone(&trail));
+        let bench = Bench::new(self.stage, test.needs, dir, Arc::clone(trail));
         let has_ended = AtomicBool::new(false);
         let mut tried = thread::scope(|scope| {
-            scope.spawn(|| watch(&trail, &has_ended, self.order.cancelled));
+            scope.spawn(|| watch(trail, &has_ended, self.order.cancelled));
             let _ended = OnDrop(&has_ended);
             attempt(
                 test,
@@ -174,11 +226,29 @@ impl<'a> Crew<'a> {
         });
         tried.attempt.isolation = self.order.isolation;
         tried.log.push_str(&trail.notes());
-        tried.evidence = evidence(&trail);
+        tried.evidence = evidence(trail);
         if let Some(Err((_, logs))) = self.stage.base.0.get() {
             tried.evidence.extend(logs.iter().cloned());
         }
         tried
+    }
+
+    /// Whether everything that machines said was looked through.
+    fn rules(&self, test: &'static Test) {
+        let scanned = self.scanned.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let n_rules = self.stage.lists.rules.len();
+        let look = || {
+            if scanned.n_machines == 0 {
+                return Err(Stop::Skip("no machine was started".to_owned()));
+            }
+            let Scanned { n_machines, n_lines, silent, warnings } = scanned;
+            let silent = silent.into_iter().map(|machine| format!("{machine} said nothing at all"));
+            let seen = format!("{n_lines} lines of {n_machines} machines with {n_rules} rules");
+            Ok(Findings { notes: warnings, ..Findings::with(seen, silent) })
+        };
+        let mut tried = attempt(test, self.order.clock, scenario(), || "assert".to_owned(), look);
+        tried.attempt.isolation = self.order.isolation;
+        self.tell(vec![tried]);
     }
 
     /// A copy of a machine that runs. The first one who asks boots that machine.
@@ -198,7 +268,7 @@ impl<'a> Crew<'a> {
         Ok(machine)
     }
 
-    /// Boots the machine that copies are made of, and saves it.
+    /// Boots the machine that copies are made of, and saves it. What it says is looked through as if it were a test's.
     fn boot_base(&self) -> Base {
         let limit = self.stage.host.pace().within(2 * BOOT).allowed();
         let trail = Arc::new(Trail::new(Deadline::within(limit)));
@@ -207,8 +277,48 @@ impl<'a> Crew<'a> {
             let plan = machine.plan().clone();
             Ok((machine.save()?, plan))
         });
+        self.tell(self.scan(&base_attempt(self.order), &trail));
         saved.map_err(|stop| (stop, evidence(&trail)))
     }
+}
+
+/// What stands for the machine that copies are made of where a test's attempt would.
+fn base_attempt(order: &Order<'_>) -> Attempt {
+    Attempt {
+        test: "base".parse().expect("it is a test name"),
+        scenario: scenario(),
+        number: 1,
+        isolation: order.isolation,
+        outcome: AttemptOutcome::Pass,
+        phase: "boot".to_owned(),
+        message: String::new(),
+        signature: None,
+        started: order.clock.now(),
+        duration_millis: 0,
+        logs: Vec::new(),
+    }
+}
+
+/// What a test left behind in a machine that others look at: a result of its own, because it says nothing about what the test
+/// looked at.
+fn dirt_of(of: &Attempt, dirt: &[String]) -> Option<Tried> {
+    let first = dirt.first()?;
+    let test: TestId = format!("dirt.{}", of.test).parse().ok()?;
+    let message = match dirt.len() {
+        1 => first.clone(),
+        n => format!("{first} (and {} more)", n - 1),
+    };
+    let attempt = Attempt {
+        signature: Some(failure_signature(&test, "look-over", &message, &[])),
+        outcome: AttemptOutcome::Fail,
+        phase: "look-over".to_owned(),
+        message,
+        test,
+        logs: Vec::new(),
+        ..of.clone()
+    };
+    let log = dirt.iter().map(|line| format!("{line}\n")).collect();
+    Some(Tried { attempt, log, evidence: Vec::new() })
 }
 
 /// Carries a test out at one machine.
@@ -216,7 +326,7 @@ fn ask(means: Means, bench: &Bench<'_>, machine: &mut Machine<'_>) -> Looked {
     match means {
         Means::Shared(ask) | Means::Clone(ask) => ask(bench, machine),
         Means::External(external) => play(external, bench, machine),
-        Means::Look(_) | Means::Boot(_) | Means::NotYet(_) => {
+        Means::Look(_) | Means::Boot(_) | Means::Rules | Means::NotYet(_) => {
             Err(Stop::Trouble { class: "suite", message: "the test asks no machine".to_owned() })
         }
     }
@@ -255,9 +365,9 @@ fn watch(trail: &Trail, has_ended: &AtomicBool, cancelled: &AtomicBool) {
 /// The logs of an attempt's machines.
 fn evidence(trail: &Trail) -> Vec<Evidence> {
     let logs = trail.machines().into_iter().flat_map(|machine| {
-        let named = |kind: &str, log: &ConsoleLog| Evidence {
+        let named = |kind: &str, LogPart { log, from }: &LogPart| Evidence {
             name: format!("{}.{kind}.txt", machine.name).parse().expect("machines have names of letters"),
-            text: log.text(),
+            text: log.text_from(*from),
         };
         [named("console", &machine.console), named("journal", &machine.journal)]
     });

@@ -7,6 +7,8 @@ use sha2::Digest as _;
 use sm_host::files::{self, FileError};
 use sm_model::Sha256;
 
+use crate::rules::{Rule, built_in, parse};
+
 /// Longest list that is read.
 const MAX_LIST_BYTES: u64 = 1 << 20;
 
@@ -25,6 +27,10 @@ pub struct Lists {
     pub kernel: KernelOptions,
     /// `size.toml`
     pub size: Budget,
+    /// `runtime.toml`
+    pub runtime: Runtime,
+    /// The built-in rules for consoles and journals, and those of `console.toml`.
+    pub rules: Vec<Rule>,
     /// Digest over all of them.
     pub sha256: Sha256,
 }
@@ -123,6 +129,24 @@ pub struct Budget {
     pub areas_mib: BTreeMap<String, u64>,
 }
 
+/// What a running host looks like.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Runtime {
+    /// Sockets that programs listen on: `tcp 0.0.0.0:22 sshd`, with the reason. `*` stands for a port that the kernel chose.
+    pub listeners: BTreeMap<String, Why>,
+    /// TCP ports that answer others.
+    pub open_ports: Vec<u16>,
+    /// TCP ports that are tried from outside and must not answer.
+    pub closed_ports: Vec<u16>,
+    /// Security modules of the kernel, in its order.
+    pub lsm: String,
+    /// Level of the kernel's lockdown.
+    pub lockdown: String,
+    /// Settings of the kernel: `kernel.sysrq` is `0`.
+    pub sysctl: BTreeMap<String, String>,
+}
+
 /// A list that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -130,6 +154,14 @@ pub enum ListError {
     /// It cannot be read.
     #[error("cannot read a reviewed list")]
     File(#[from] FileError),
+    /// A rule in it does not hold.
+    #[error("the list `{name}` has a rule that does not hold: {reason}")]
+    Rule {
+        /// Its file name.
+        name: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
     /// It is not of its form.
     #[error("the reviewed list `{name}` is not of its form")]
     Form {
@@ -150,7 +182,7 @@ impl ListError {
     pub fn exit_code(&self) -> u8 {
         match self {
             ListError::File(source) => source.exit_code(),
-            ListError::Form { .. } => sm_model::exit::INVALID_INPUT,
+            ListError::Rule { .. } | ListError::Form { .. } => sm_model::exit::INVALID_INPUT,
         }
     }
 }
@@ -169,6 +201,8 @@ impl Lists {
             units: list(directory, "units.toml", &mut hash)?,
             kernel: list(directory, "kernel.toml", &mut hash)?,
             size: list(directory, "size.toml", &mut hash)?,
+            runtime: list(directory, "runtime.toml", &mut hash)?,
+            rules: console_rules(directory, &mut hash)?,
             sha256: Sha256(hash.finalize().into()),
         })
     }
@@ -183,6 +217,23 @@ fn list<T: DeserializeOwned>(
     hash.update((bytes.len() as u64).to_le_bytes());
     hash.update(&bytes);
     toml::from_slice(&bytes).map_err(|source| ListError::Form { name, source: Box::new(source) })
+}
+
+/// The built-in rules, and the operating system's own where it has any.
+fn console_rules(directory: &Path, hash: &mut sha2::Sha256) -> Result<Vec<Rule>, ListError> {
+    const NAME: &str = "console.toml";
+    let refused = |reason| ListError::Rule { name: NAME, reason };
+    let bytes = match files::read_limited(&directory.join(NAME), MAX_LIST_BYTES) {
+        Err(error) if error.is_not_found() => Vec::new(),
+        bytes => bytes?,
+    };
+    hash.update((bytes.len() as u64).to_le_bytes());
+    hash.update(&bytes);
+    let own = parse(&String::from_utf8_lossy(&bytes)).map_err(refused)?;
+    if let Some(twice) = own.iter().find(|rule| built_in().iter().any(|other| other.id == rule.id)) {
+        return Err(refused(format!("`{}` is the name of a built-in rule", twice.id)));
+    }
+    Ok(built_in().iter().cloned().chain(own).collect())
 }
 
 /// Whether a pattern matches a whole text: `*` stands for any characters but `/`, `**` for any at all, `{a,b}` for `a` and for

@@ -16,7 +16,7 @@ use sm_host::{
 use super::{
     bench::Bench,
     finding::{Stop, in_words},
-    trail::{MachineLogs, Trail},
+    trail::{LogPart, MachineLogs, Trail},
 };
 use crate::{
     Answer, BootReport, ConsoleLog, Deadline, Vm, VmError, VmPlan,
@@ -80,7 +80,7 @@ impl<'a> Machine<'a> {
         trail.note(&format!("{name}: starts with {} MiB and {} processors", plan.memory_mib, plan.cpus));
         let vm = Vm::start(host, &plan)?;
         let machine = Machine { host, vm, plan, name: name.to_owned(), trail: Arc::clone(trail) };
-        trail.add_machine(machine.logs(), machine.vm.cord()?)?;
+        trail.add_machine(machine.logs(LogPart::whole), machine.vm.cord()?)?;
         Ok(machine)
     }
 
@@ -200,6 +200,14 @@ impl<'a> Machine<'a> {
         self.next_boot()
     }
 
+    /// A TCP port of this machine's loopback address that leads to a port of the guest, from now on.
+    ///
+    /// # Errors
+    /// When no port is free here, or QEMU does not take it.
+    pub fn forward(&mut self, guest: u16) -> Result<u16, Stop> {
+        Ok(self.vm.forward(guest)?)
+    }
+
     /// Plugs the network cable in, or pulls it out.
     ///
     /// # Errors
@@ -239,15 +247,15 @@ impl<'a> Machine<'a> {
     /// The machine in the hands of another test.
     pub(super) fn handed_to(mut self, bench: &Bench<'_>) -> Result<Self, Stop> {
         self.trail = Arc::clone(bench.trail());
-        self.trail.add_machine(self.logs(), self.vm.cord()?)?;
+        self.trail.add_machine(self.logs(LogPart::from_now), self.vm.cord()?)?;
         Ok(self)
     }
 
-    fn logs(&self) -> MachineLogs {
+    fn logs(&self, part: fn(ConsoleLog) -> LogPart) -> MachineLogs {
         MachineLogs {
             name: self.name.clone(),
-            console: ConsoleLog::new(self.plan.console_log()),
-            journal: ConsoleLog::new(self.plan.journal_log()),
+            console: part(ConsoleLog::new(self.plan.console_log())),
+            journal: part(ConsoleLog::new(self.plan.journal_log())),
         }
     }
 

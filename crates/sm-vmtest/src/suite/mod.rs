@@ -18,6 +18,7 @@
 //! | [`room`] | what machines may take of this host |
 //! | [`crew`] | runs the tests that need machines |
 //! | [`boot`] | the tests that start machines of their own |
+//! | [`clone`](mod@clone) | the tests that change a copy of a machine |
 //! | [`shared`] | the tests that look at a machine and leave it as it was |
 //! | [`external`] | tests that are executables of somebody else's |
 //! | [`release`] | a release as a folder holds it |
@@ -29,7 +30,9 @@ pub mod artifacts;
 pub mod bench;
 pub mod boot;
 pub mod catalog;
+pub mod clone;
 pub mod crew;
+mod dirt;
 mod elf;
 pub mod external;
 pub mod facts;
@@ -44,6 +47,7 @@ pub mod release;
 pub mod report;
 pub mod room;
 pub mod run;
+mod scan;
 pub mod shared;
 pub mod table;
 pub mod tap;

@@ -10,10 +10,12 @@ use sm_image::{
 };
 use sm_model::{Arch, Manifest, Sha256};
 
+use crate::rules::built_in;
+
 use super::{
     facts::{Bill, BilledFile, Disk, Facts, Kernel},
     finding::{Looked, Stop},
-    lists::{Accounts, Budget, Forbidden, KernelOptions, Lists, Permissions, Units, Why},
+    lists::{Accounts, Budget, Forbidden, KernelOptions, Lists, Permissions, Runtime, Units, Why},
     offline::permissions::listed,
     usr::{Contents, Usr},
 };
@@ -182,6 +184,8 @@ pub(super) fn lists() -> Lists {
             usr_files_mib: 500,
             areas_mib: BTreeMap::from([("/usr/lib/modules".to_owned(), 50)]),
         },
+        runtime: Runtime::default(),
+        rules: built_in().to_vec(),
         sha256: Sha256([0; 32]),
     }
 }

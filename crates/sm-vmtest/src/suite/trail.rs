@@ -17,9 +17,30 @@ pub struct MachineLogs {
     /// The machine's name within its test.
     pub name: String,
     /// What it said on its console.
-    pub console: ConsoleLog,
+    pub console: LogPart,
     /// Its journal.
-    pub journal: ConsoleLog,
+    pub journal: LogPart,
+}
+
+/// A log from some point on: what came before belongs to another attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPart {
+    /// The whole log.
+    pub log: ConsoleLog,
+    /// Bytes that came before.
+    pub from: u64,
+}
+
+impl LogPart {
+    /// What comes from now on.
+    pub fn from_now(log: ConsoleLog) -> Self {
+        LogPart { from: log.len_bytes(), log }
+    }
+
+    /// Everything.
+    pub const fn whole(log: ConsoleLog) -> Self {
+        LogPart { log, from: 0 }
+    }
 }
 
 /// Why an attempt was ended from outside.
@@ -96,7 +117,7 @@ impl Trail {
         if let Some(cut) = steps.cut {
             return Err(cut.into());
         }
-        if !steps.machines.contains(&logs) {
+        if steps.machines.iter().all(|machine| machine.name != logs.name) {
             steps.machines.push(logs);
         }
         steps.cords.push(cord);
@@ -144,7 +165,7 @@ mod tests {
     }
 
     fn logs(name: &str) -> MachineLogs {
-        let log = |file: &str| ConsoleLog::new(format!("{name}/{file}"));
+        let log = |file: &str| LogPart::whole(ConsoleLog::new(format!("{name}/{file}")));
         MachineLogs { name: name.to_owned(), console: log("console.log"), journal: log("journal.log") }
     }
 

@@ -2,5 +2,4 @@
 
 mod desk;
 mod notes;
-mod pkg;
 mod store;

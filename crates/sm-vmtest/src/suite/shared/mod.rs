@@ -3,5 +3,13 @@
 //! | module | tests |
 //! |---|---|
 //! | [`cmdline`] | `boot.cmdline` |
+//! | [`hardening`] | `kernel.hardening` |
+//! | [`listeners`] | `net.listeners` |
+//! | [`readonly`] | `usr.readonly` |
+//! | [`verify`] | `verity.verify` |
 
 pub mod cmdline;
+pub mod hardening;
+pub mod listeners;
+pub mod readonly;
+pub mod verify;

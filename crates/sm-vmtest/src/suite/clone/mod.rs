@@ -1,0 +1,17 @@
+//! The tests that change a machine: each gets a copy of a running one, which nobody sees afterwards.
+//!
+//! | module | tests |
+//! |---|---|
+//! | [`addresses`] | `net.dhcp-static-v6` |
+//! | [`clock`] | `time.sync`, with a time server of its own |
+//! | [`container`] | `container.run` |
+//! | [`journal`] | `journal.persist-and-limits` |
+//! | [`ssh`] | `ssh.hardening` |
+//! | [`key_exchange`] | what an SSH server offers, read from its first packet |
+
+pub mod addresses;
+pub mod clock;
+pub mod container;
+pub mod journal;
+pub mod key_exchange;
+pub mod ssh;
