@@ -2,6 +2,7 @@
 //!
 //! The measured programs are the release programs as users run them; time and memory are the kernel's own account of each.
 
+mod boot;
 mod compose;
 mod measure;
 mod mmdebstrap;
@@ -25,6 +26,8 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// First boot of a composed image until nothing is left to start.
+    Boot(boot::Args),
     /// Recipe to disk image from a warm cache, against mmdebstrap's tar of the
     /// same package list.
     Compose(compose::Args),
@@ -51,6 +54,7 @@ struct Manner {
 /// Runs a benchmark and prints its table.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
+        What::Boot(args) => boot::run(args),
         What::Compose(args) => compose::run(args),
         What::Payload(args) => payload::run(args),
         What::Suite(args) => suite::run(args),

@@ -4,16 +4,18 @@ use std::{
     fs,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use sm_host::{
     process::SystemRunner,
+    progress::Unit,
     qemu::{Forward, WriteCache, programs::BaseFormat},
 };
 use sm_model::{Arch, ArtifactKind};
 use sm_vmtest::{
-    Access, Vm, VmPlan,
+    Access, BootReport, Vm, VmPlan,
     vm::{Screen, Start, VmHost},
 };
 
@@ -31,12 +33,18 @@ Examples:
       Let yourself in by SSH too; the command is printed.
   stationmaster vm disk.qcow2 --persist my-vm
       Keep the disk in `my-vm`, and go on from it the next time.
+  stationmaster vm disk.qcow2 --until-settled
+      Boot it once, tell how that went and what it cost, and end it:
+      status 8 when a unit failed.
 
 The image is only read. The machine logs root in on its console; that comes
 from outside, by a systemd credential, and is not in the image.";
 
 /// Who is let in by SSH: root is not, in Boxcar.
 const SSH_USER: &str = "core";
+
+/// What a boot may take on a guest's own processor until nothing is left to start.
+const SETTLED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Boot an image or a release in a virtual machine.
 ///
@@ -78,6 +86,10 @@ pub(crate) struct Args {
     /// Folder to keep the machine's disk in; forgotten at its end otherwise.
     #[arg(long, value_name = "DIR")]
     persist: Option<PathBuf>,
+    /// End the machine once nothing is left to start, and tell how its boot
+    /// went; the console goes only to its log.
+    #[arg(long)]
+    until_settled: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -102,15 +114,16 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     let temporary = tempfile::tempdir().context("cannot make a folder for the machine")?;
     let dir = args.persist.clone().unwrap_or_else(|| temporary.path().to_owned());
     let port = free_port()?;
+    let console = if args.until_settled { Console::Log } else { args.console };
     let plan = VmPlan {
         start: if args.persist.is_some() { Start::Resumed } else { Start::Fresh },
         cache: if args.persist.is_some() { WriteCache::KeepsFlushed } else { WriteCache::Volatile },
         disk_mib: args.disk * 1024,
         cpus: args.cpus,
         memory_mib: args.memory,
-        access: access(args)?,
+        access: if args.until_settled { access(args)?.with_shell() } else { access(args)? },
         forwards: vec![Forward { host: port, guest: 22 }],
-        screen: match args.console {
+        screen: match console {
             Console::Terminal => Screen::Terminal,
             Console::Log => Screen::Off,
         },
@@ -122,9 +135,40 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         ssh: args.ssh_key.as_ref().map(|key| ssh_command(key, port)),
         accelerator: host.accelerator().to_string(),
     };
+    if args.until_settled {
+        return until_settled(Vm::start(&host, &plan)?, args, ctx);
+    }
     announce(&started, args, ctx)?;
     Vm::start(&host, &plan)?.wait()?;
     Ok(Outcome::Done)
+}
+
+/// Lets the machine boot, tells how that went, and ends it: gently if its disk is kept.
+fn until_settled(mut vm: Vm, args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+    let deadline = vm.pace().within(SETTLED_WITHIN);
+    let task = ctx.progress.begin("boot", Unit::Waiting, None);
+    let report = BootReport::of_next_boot(&mut vm, deadline, &mut |line| task.detail(line))?;
+    drop(task);
+    if args.persist.is_some() {
+        vm.power_down()?;
+    }
+    if ctx.json {
+        ctx.json_document(&report)?;
+    } else {
+        ctx.line(told(&report))?;
+    }
+    Ok(if report.is_healthy() { Outcome::Done } else { Outcome::Negative })
+}
+
+fn told(report: &BootReport) -> String {
+    let seconds = |millis: u64| format!("{}.{} s", millis / 1000, millis % 1000 / 100);
+    let failed = match report.failed_units.as_slice() {
+        [] => "no unit failed".to_owned(),
+        units => format!("failed: {}", units.join(", ")),
+    };
+    let (settled, shell) = (seconds(report.settled_millis), seconds(report.shell_millis));
+    let (cpu, state) = (seconds(report.cpu_millis), &report.state);
+    format!("{state} after {settled} (a shell after {shell}), {cpu} of processor time; {failed}")
 }
 
 fn bootable(args: &Args) -> anyhow::Result<(Arch, PathBuf, BaseFormat)> {
@@ -199,6 +243,22 @@ mod tests {
     fn an_image_is_told_by_its_first_bytes() {
         assert_eq!(format_of(*b"QFI\xfb"), BaseFormat::Qcow2);
         assert_eq!(format_of([0xfa, 0xb8, 0, 0]), BaseFormat::Raw);
+    }
+
+    #[test]
+    fn how_a_boot_went_is_a_sentence() {
+        let mut report = BootReport {
+            shell_millis: 21_050,
+            settled_millis: 33_960,
+            cpu_millis: 46_400,
+            state: "running".to_owned(),
+            failed_units: Vec::new(),
+        };
+        let sentence =
+            "running after 33.9 s (a shell after 21.0 s), 46.4 s of processor time; no unit failed";
+        assert_eq!(told(&report), sentence);
+        report.failed_units = vec!["a.service".to_owned(), "b.mount".to_owned()];
+        assert!(told(&report).ends_with("failed: a.service, b.mount"));
     }
 
     #[test]

@@ -80,10 +80,7 @@ fn judge(report: &mut Report, image_bytes: u64) {
 
 /// The images of a release that is composed now unless an earlier run has.
 fn composed(workplace: &Workplace, cpus: &str) -> Result<(PathBuf, PathBuf)> {
-    let release = workplace.release();
-    if !release.exists() {
-        must(workplace.compose(cpus), "stationmaster compose")?;
-    }
+    let release = workplace.composed(cpus)?;
     let image = workplace.path("usr.erofs");
     let zstd = provide("zstd", "zstd")?;
     must(unpack(&zstd, &release.join("boxcar_production_update.bin.zst"), &image), "zstd")?;

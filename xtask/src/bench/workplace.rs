@@ -1,4 +1,4 @@
-//! What both benchmarks start from: release programs, a signing key and locks, in a place of their own below the build output.
+//! What the benchmarks of releases start from: release programs, a signing key and locks, in a place of their own below the build output.
 
 use std::{
     fs,
@@ -77,6 +77,15 @@ impl Workplace {
         self.with_mirrors(compose)
     }
 
+    /// The composed release: an earlier run's, or one composed now.
+    pub(super) fn composed(&self, cpus: &str) -> Result<PathBuf> {
+        let release = self.release();
+        if !release.exists() {
+            must(self.compose(cpus), "stationmaster compose")?;
+        }
+        Ok(release)
+    }
+
     /// Removes the composed release.
     pub(super) fn clear(&self) -> Result<()> {
         remove(&self.root.join("out"))
@@ -93,7 +102,8 @@ impl Workplace {
         self.with_mirrors(lock)
     }
 
-    fn with_mirrors(&self, mut command: Command) -> Command {
+    /// `command`, told where the archives are.
+    pub(super) fn with_mirrors(&self, mut command: Command) -> Command {
         for mirror in &self.mirrors {
             command.arg("--mirror").arg(mirror);
         }
