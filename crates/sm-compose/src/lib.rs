@@ -12,11 +12,13 @@
 //! | [`release`] | image → release directory, and back |
 //! | `scratch` | working directories that never outlive their work |
 //! | [`build`] | all of these in order: recipe → release directory |
+//! | [`cost`](mod@cost) | two releases → what the packages of one cost |
 //! | [`diff`](mod@diff) | two releases → what differs |
 
 pub mod agent;
 pub mod archive;
 pub mod build;
+pub mod cost;
 pub mod diff;
 mod fixups;
 pub mod image;

@@ -4,10 +4,11 @@
 //! |---|---|
 //! | [`process`] | runs programs; the only place that spawns any |
 //! | [`tools`] | runs programs of an unpacked tools tree with that tree's own libraries |
-//! | [`fetch`] | bounded HTTP; the only place that opens client connections |
+//! | [`fetch`] | bounded HTTP: the only way to other machines |
 //! | [`files`] | files that are either whole or absent, and bounded reads |
 //! | [`clock`] | the time, and waiting |
 //! | [`qemu`] | virtual machines |
+//! | [`relay`] | a door to a local server that can be shut in the middle of a transfer |
 //! | [`ssh_agent`] | signatures with keys that an agent holds |
 //! | [`progress`] | tells a person how far long work has come |
 
@@ -17,5 +18,6 @@ pub mod files;
 pub mod process;
 pub mod progress;
 pub mod qemu;
+pub mod relay;
 pub mod ssh_agent;
 pub mod tools;

@@ -10,6 +10,8 @@
 //! | [`proof`] | how it is known who said something |
 //! | [`rules`] | the files that a project goes by, read strictly |
 //! | [`notes`] | what the release notes say, and how every reader gets them |
+//! | [`requests`] | whether packages that somebody asks for are taken in |
+//! | [`office_hours`] | when people meet next, and what about |
 //! | [`version`] | which version comes next, and why |
 //! | [`soak`] | which branch may come up, by the time its components were used |
 //! | [`lts`] | until when a long-term stream is supported, and what it takes |
@@ -30,8 +32,10 @@ pub mod go;
 pub mod investigation;
 pub mod lts;
 pub mod notes;
+pub mod office_hours;
 pub mod proof;
 pub mod quarantine;
+pub mod requests;
 pub mod rules;
 pub mod signature;
 pub mod soak;

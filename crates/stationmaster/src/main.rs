@@ -1,5 +1,6 @@
 //! The operator's command. This file names the verbs and nothing else: each verb is one file.
 
+mod agenda;
 mod compose;
 mod context;
 mod demo;
@@ -12,6 +13,7 @@ mod manual;
 mod named;
 mod notes;
 mod payload;
+mod pkg;
 mod progress;
 mod serve;
 mod store;
@@ -62,6 +64,10 @@ enum Verb {
     Serve(serve::Args),
     /// Write, draft, discuss and accept release notes.
     Notes(notes::Args),
+    /// Ask for packages, find out what they cost, vote, decide.
+    Pkg(pkg::Args),
+    /// Tell what the next office hours are about.
+    Agenda(agenda::Args),
     /// Check, export and import what Stationmaster remembers.
     Store(store::Args),
     /// Boot an image or a release in a virtual machine, with a console.
@@ -95,6 +101,8 @@ fn run(verb: &Verb, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         Verb::Payload(args) => payload::run(args, ctx),
         Verb::Serve(args) => serve::run(args, ctx),
         Verb::Notes(args) => notes::run(args, ctx),
+        Verb::Pkg(args) => pkg::run(args, ctx),
+        Verb::Agenda(args) => agenda::run(args, ctx),
         Verb::Store(args) => store::run(args, ctx),
         Verb::Vm(args) => vm::run(args, ctx),
         Verb::Demo(args) => demo::run(args, ctx),

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use sm_model::{Channel, Date};
 
 use super::text::{Problem, Reader, Section};
-use crate::calendar::{CADENCE_DAYS, Freeze};
+use crate::{
+    calendar::{CADENCE_DAYS, Freeze},
+    office_hours::OfficeHours,
+};
 
 /// What the file says about days.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,12 +19,15 @@ pub struct Days {
     pub cadence_days: BTreeMap<Channel, i64>,
     /// Spans without publishing: freezes and holidays.
     pub freezes: Vec<Freeze>,
+    /// When office hours are.
+    pub office_hours: OfficeHours,
 }
 
 impl Default for Days {
     fn default() -> Self {
         let epoch = "2013-07-01".parse().expect("the literal is a date");
-        Days { epoch, cadence_days: BTreeMap::new(), freezes: Vec::new() }
+        let office_hours = OfficeHours::default();
+        Days { epoch, cadence_days: BTreeMap::new(), freezes: Vec::new(), office_hours }
     }
 }
 
@@ -35,6 +41,9 @@ impl Days {
             let mut days = Days::default();
             if let Some(at) = root.date("epoch", reader) {
                 days.epoch = at.value;
+            }
+            if let Some(at) = root.parsed("office-hours", reader) {
+                days.office_hours = at.value;
             }
             cadence(root, &mut days, reader);
             for mut section in root.tables("freeze", reader) {
@@ -101,13 +110,14 @@ mod tests {
     #[test]
     fn freezes_and_holidays_are_read_in_order() {
         let days = Days::parse(
-            "epoch = 2020-01-01\n[[cadence]]\nchannel = \"stable\"\ndays = 28\n\
+            "epoch = 2020-01-01\noffice-hours = \"last monday 9:00\"\n[[cadence]]\nchannel = \"stable\"\ndays = 28\n\
              [[holiday]]\nday = 2027-01-06\nname = \"Epiphany\"\n\
              [[freeze]]\nfrom = 2026-12-21\nuntil = 2027-01-03\nreason = \"winter\"\n",
         )
         .unwrap();
         assert_eq!((days.cadence(Channel::Stable), days.cadence(Channel::Beta)), (28, 14));
         assert_eq!(days.epoch.to_string(), "2020-01-01");
+        assert_eq!(days.office_hours, "last monday 9:00".parse().unwrap());
         let reasons: Vec<_> = days.freezes.iter().map(|freeze| freeze.reason.as_str()).collect();
         assert_eq!(reasons, ["winter", "Epiphany"]);
     }

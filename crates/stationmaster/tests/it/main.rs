@@ -2,4 +2,5 @@
 
 mod desk;
 mod notes;
+mod pkg;
 mod store;
