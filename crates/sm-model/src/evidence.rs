@@ -51,6 +51,8 @@ pub enum PackageChangeKind {
     Upgraded,
     /// Its version fell.
     Downgraded,
+    /// Its version is the same and its file is not.
+    Rebuilt,
 }
 
 /// One package that differs between two releases.
@@ -87,8 +89,8 @@ pub struct ImageDiff {
     pub deleted_files: Vec<String>,
     /// Files that gained a set-user-ID or set-group-ID bit.
     pub new_setuid: Vec<String>,
-    /// Sockets that only the newer release listens on: `tcp/22`.
-    pub new_listeners: Vec<String>,
+    /// Sockets that only the newer release listens on: `tcp/22`; `None` where nobody looked.
+    pub new_listeners: Option<Vec<String>>,
 }
 
 /// Names what one board of a release is judged by.

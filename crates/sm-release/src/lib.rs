@@ -12,10 +12,12 @@
 //! | [`notes`] | what the release notes say, and how every reader gets them |
 //! | [`requests`] | whether packages that somebody asks for are taken in |
 //! | [`office_hours`] | when people meet next, and what about |
+//! | [`view`] | today, a train's checklist, what is next: for every display |
 //! | [`version`] | which version comes next, and why |
 //! | [`soak`] | which branch may come up, by the time its components were used |
 //! | [`lts`] | until when a long-term stream is supported, and what it takes |
 //! | [`calendar`] | when releases are due, and when nothing is published |
+//! | [`calendar_feed`] | nothing: it writes the calendar for subscribers |
 //! | [`verdict`] | what all attempts at a test add up to |
 //! | [`flake`] | how often a test fails, with an interval, never a bare share |
 //! | [`signature`] | which failures are the same failure |
@@ -26,6 +28,7 @@
 
 pub mod bundle;
 pub mod calendar;
+pub mod calendar_feed;
 pub mod flake;
 pub mod gate;
 pub mod go;
@@ -43,3 +46,4 @@ pub mod steps;
 pub mod train;
 pub mod verdict;
 pub mod version;
+pub mod view;

@@ -148,6 +148,7 @@ fn judge(change: &PackageChange, kernels: &Kernels) -> Result<Reason, &'static s
         PackageChangeKind::Added => Err("a new package is no fix"),
         PackageChangeKind::Removed => Err("a removed package is no fix"),
         PackageChangeKind::Downgraded => Err("its version falls"),
+        PackageChangeKind::Rebuilt => Err("its version is the same and its file is not"),
         PackageChangeKind::Upgraded => fix(change),
     }
 }
@@ -158,6 +159,7 @@ fn kernel(change: &PackageChange, kernels: &Kernels) -> Result<Reason, &'static 
     let others = match change.kind {
         PackageChangeKind::Removed => &kernels.came,
         PackageChangeKind::Downgraded => return Err("its version falls"),
+        PackageChangeKind::Rebuilt => return Err("its version is the same and its file is not"),
         PackageChangeKind::Added | PackageChangeKind::Upgraded => &kernels.gone,
     };
     if others.iter().all(|other| *other == own) && !others.is_empty() {

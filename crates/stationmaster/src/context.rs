@@ -1,12 +1,13 @@
 //! What every verb gets: where its data goes and who shows its progress.
 
 use std::{
+    cell::RefCell,
     fmt,
     io::{self, Write},
     process::ExitCode,
 };
 
-use sm_host::progress::Progress;
+use sm_host::{clock::Clock, progress::Progress};
 use sm_model::exit;
 
 /// How a verb that did not fail has ended.
@@ -36,6 +37,28 @@ pub(crate) struct Context<'a> {
     pub(crate) json: bool,
     /// Shows how far the work has come.
     pub(crate) progress: &'a dyn Progress,
+    /// Tells the time.
+    pub(crate) clock: &'a dyn Clock,
+    /// Where data goes.
+    pub(crate) out: Out<'a>,
+}
+
+/// Where data goes.
+#[derive(Clone, Copy)]
+pub(crate) enum Out<'a> {
+    /// Standard output.
+    Standard,
+    /// A text that a script compares.
+    Text(&'a RefCell<String>),
+}
+
+#[cfg(test)]
+impl Context<'static> {
+    /// Shows nothing and asks this machine's clock: for tests of single verbs.
+    pub(crate) const fn silent(json: bool) -> Self {
+        use sm_host::{clock::SystemClock, progress::Silent};
+        Context { json, progress: &Silent, clock: &SystemClock, out: Out::Standard }
+    }
 }
 
 impl Context<'_> {
@@ -44,7 +67,13 @@ impl Context<'_> {
     /// # Errors
     /// When standard output is closed.
     pub(crate) fn line(&self, text: impl fmt::Display) -> io::Result<()> {
-        writeln!(io::stdout().lock(), "{text}")
+        match self.out {
+            Out::Standard => writeln!(io::stdout().lock(), "{text}"),
+            Out::Text(written) => {
+                written.borrow_mut().push_str(&format!("{text}\n"));
+                Ok(())
+            }
+        }
     }
 
     /// Prints one document: as JSON if so wanted, else as its text.

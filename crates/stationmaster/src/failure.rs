@@ -29,6 +29,7 @@ fn advice(cause: &(dyn Error + 'static)) -> Option<Advice> {
         crate::compose::Unready,
         crate::logbook::Nameless,
         crate::notes::changelog::Unusable,
+        crate::project::Unknown,
         crate::named::UnknownRelease,
         crate::test::NoTest,
         crate::test::NotOurs,
@@ -46,8 +47,11 @@ fn advice(cause: &(dyn Error + 'static)) -> Option<Advice> {
         sm_host::qemu::QemuError,
         sm_image::payload::read::ReadError,
         sm_image::payload::write::WriteError,
+        sm_host::ssh_agent::AgentError,
         sm_pipeline::Error,
         sm_release::notes::review::Refusal,
+        sm_release::bundle::InvalidBundle,
+        sm_release::proof::ProofError,
         sm_release::train::Refusals,
         sm_server::Error,
         sm_store::Error,
@@ -62,14 +66,20 @@ fn advice(cause: &(dyn Error + 'static)) -> Option<Advice> {
 
 /// Prints a failure to standard error and gives the exit code that tells its kind.
 pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
+    let (text, code) = words(error, json);
+    // Nobody is left to tell when standard error is closed; the exit code still speaks.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+    ExitCode::from(code)
+}
+
+/// A failure in words, with its exit code.
+pub(crate) fn words(error: &anyhow::Error, json: bool) -> (String, u8) {
     let known: Vec<Advice> = error.chain().filter_map(advice).collect();
     let hint = known.iter().find_map(|advice| advice.hint.clone());
     let code = known.iter().map(|advice| advice.exit_code).find(|code| *code != exit::FAILURE);
     let code = code.unwrap_or(exit::FAILURE);
     let text = if json { as_json(error, hint.as_deref(), code) } else { as_text(error, hint.as_deref()) };
-    // Nobody is left to tell when standard error is closed; the exit code still speaks.
-    let _ = writeln!(io::stderr().lock(), "{text}");
-    ExitCode::from(code)
+    (text, code)
 }
 
 fn as_text(error: &anyhow::Error, hint: Option<&str>) -> String {

@@ -1,12 +1,18 @@
 //! The operator's command. This file names the verbs and nothing else: each verb is one file.
 
 mod agenda;
+mod blocker;
+mod cal;
 mod compose;
 mod context;
+mod decision;
 mod demo;
 mod diff;
 mod evidence;
+mod exception;
 mod failure;
+mod gate;
+mod go;
 mod lock;
 mod logbook;
 mod manual;
@@ -15,18 +21,26 @@ mod notes;
 mod payload;
 mod pkg;
 mod progress;
+mod project;
+mod release;
+mod scenario;
 mod serve;
 mod store;
 mod test;
+mod today;
+mod told;
 mod update_service;
+mod version;
 mod vm;
+mod vote;
 mod workshop;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use context::{Context, Outcome};
+use context::{Context, Out, Outcome};
+use sm_host::clock::SystemClock;
 
 /// Compose, test, publish and roll out an image-based operating system.
 ///
@@ -58,6 +72,34 @@ enum Verb {
     Diff(diff::Args),
     /// Tell whether a release is good: run the test suite at it.
     Test(Box<test::Args>),
+    /// Show the day: whether it is open, which trains go, what is due.
+    Today(today::TodayArgs),
+    /// Show a train and its checklist.
+    Status(today::StatusArgs),
+    /// Show what can be done now, and by whom.
+    Next(today::NextArgs),
+    /// Tell which version comes next, and why.
+    Version(version::Args),
+    /// Show and change when releases are published.
+    Cal(cal::Args),
+    /// Open a train, do its steps, slip it, publish it.
+    Release(Box<release::Args>),
+    /// Ask a gate, explain it, or replay the past with another policy.
+    Gate(gate::Args),
+    /// Waive one requirement for one release; two people, in the open.
+    Waiver(exception::WaiverArgs),
+    /// Override one rule of go/no-go for one poll; two people, for good.
+    Override(exception::OverrideArgs),
+    /// Open, show and close votes on a release.
+    Go(go::Args),
+    /// Vote on a release.
+    Vote(vote::Args),
+    /// Open and close what keeps releases from being published.
+    Blocker(blocker::Args),
+    /// Verify a decision that was exported.
+    Decision(decision::Args),
+    /// Play scripts of commands and compare what they say.
+    Scenario(scenario::Args),
     /// Make signing keys; build, show and verify update payloads.
     Payload(payload::Args),
     /// Serve updates and the release directory to hosts.
@@ -83,7 +125,8 @@ enum Verb {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let progress = progress::display(cli.quiet);
-    let context = Context { json: cli.json, progress: progress.as_ref() };
+    let context =
+        Context { json: cli.json, progress: progress.as_ref(), clock: &SystemClock, out: Out::Standard };
     let ended = run(&cli.verb, &context);
     drop(progress);
     match ended {
@@ -98,6 +141,20 @@ fn run(verb: &Verb, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         Verb::Compose(args) => compose::run(args, ctx),
         Verb::Diff(args) => diff::run(args, ctx),
         Verb::Test(args) => test::run(args, ctx),
+        Verb::Today(args) => today::today(args, ctx),
+        Verb::Status(args) => today::status(args, ctx),
+        Verb::Next(args) => today::next(args, ctx),
+        Verb::Version(args) => version::run(args, ctx),
+        Verb::Cal(args) => cal::run(args, ctx),
+        Verb::Release(args) => release::run(args, ctx),
+        Verb::Gate(args) => gate::run(args, ctx),
+        Verb::Waiver(args) => exception::waiver(args, ctx),
+        Verb::Override(args) => exception::override_(args, ctx),
+        Verb::Go(args) => go::run(args, ctx),
+        Verb::Vote(args) => vote::run(args, ctx),
+        Verb::Blocker(args) => blocker::run(args, ctx),
+        Verb::Decision(args) => decision::run(args, ctx),
+        Verb::Scenario(args) => scenario::run(args, ctx),
         Verb::Payload(args) => payload::run(args, ctx),
         Verb::Serve(args) => serve::run(args, ctx),
         Verb::Notes(args) => notes::run(args, ctx),
@@ -109,6 +166,15 @@ fn run(verb: &Verb, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         Verb::Manual(args) => manual::run(args, ctx),
         Verb::ExitCodes => context::print_exit_codes(ctx),
     }
+}
+
+/// Runs a command line as if it had been typed, with this run's output and clock.
+///
+/// # Errors
+/// When it is no command line, or as the verb.
+fn run_line(line: &[String], ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+    let words = std::iter::once("stationmaster").chain(line.iter().map(String::as_str));
+    run(&Cli::try_parse_from(words)?.verb, ctx)
 }
 
 #[cfg(test)]

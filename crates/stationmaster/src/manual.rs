@@ -55,13 +55,12 @@ fn render(command: &clap::Command) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sm_host::progress::Silent;
 
     #[test]
     fn every_verb_gets_a_page_and_every_shell_its_completions() {
         let dir = tempfile::tempdir().unwrap();
         let args = Args { dir: dir.path().to_owned() };
-        run(&args, &Context { json: false, progress: &Silent }).unwrap();
+        run(&args, &Context::silent(false)).unwrap();
         for file in [
             "man/man1/stationmaster.1",
             "man/man1/stationmaster-exit-codes.1",

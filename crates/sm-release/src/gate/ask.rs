@@ -19,6 +19,9 @@ use crate::{
     verdict::{Tally, Verdict},
 };
 
+/// What is said of a fact that nobody recorded.
+const UNKNOWN: &str = "it is not known";
+
 /// The items of one requirement: one for each board, test and scenario.
 pub(super) fn answer(requirement: &Requirement, inputs: &Inputs<'_>) -> Vec<Item> {
     let level = requirement.level;
@@ -110,16 +113,16 @@ impl Question<'_, '_> {
 
     fn fact(&self, fact: &str, finding: Option<Finding>, ask: &Ask) -> Item {
         let (status, because) = match finding {
-            None => (Status::Unsatisfied, "it is not known".to_owned()),
+            None => (Status::Unsatisfied, UNKNOWN.to_owned()),
             Some(Finding::DoesNotApply { reason }) => (Status::Satisfied, reason),
             Some(Finding::Value { value, items }) => compare(value, &items, ask),
         };
-        let lift = match (self.level, because.as_str()) {
-            (Level::NeverWaive, _) => "the number itself: nobody can waive this",
-            (_, "it is not known") => "recording it, or a waiver by two people",
-            _ => "the number itself, or a waiver by two people",
+        let way = if because == UNKNOWN { facts::way_to_know(fact) } else { facts::way_to_fit(fact) };
+        let lift = match self.level {
+            Level::NeverWaive => format!("{way}: nobody can waive this"),
+            _ => format!("{way}, or a waiver by two people"),
         };
-        self.item(fact, Scenario::new(), status, because, lift)
+        self.item(fact, Scenario::new(), status, because, &lift)
     }
 
     /// Puts the board into the scenario and looks for a waiver.

@@ -78,6 +78,29 @@ pub(crate) fn is_about_image(fact: &str) -> bool {
     fact == USR_BYTES || is_about_difference(fact)
 }
 
+/// What makes a fact known.
+pub(crate) fn way_to_know(fact: &str) -> &'static str {
+    match fact {
+        MISSING_FRAGMENTS | NOTES_ACCEPTED => "accepting the notes",
+        NEW_LISTENERS => "a comparison that looks at listeners",
+        fact if is_about_difference(fact) => "comparing the candidate with the release before it",
+        fact if is_about_image(fact) => "composing a candidate",
+        _ => "recording it: `stationmaster release evidence fact`",
+    }
+}
+
+/// What changes a fact that does not fit.
+pub(crate) fn way_to_fit(fact: &str) -> &'static str {
+    match fact {
+        OPEN_BLOCKERS => "closing them: `stationmaster blocker close`",
+        MISSING_FRAGMENTS => "writing them: `stationmaster notes new`",
+        NOTES_ACCEPTED => "accepting the notes",
+        SOAK_DAYS | COMPONENT_DAYS => "waiting",
+        fact if is_about_image(fact) => "a candidate that keeps to it",
+        _ => "a number that fits, recorded anew",
+    }
+}
+
 /// Reads a fact off the image of one board. `None` when the evidence for it is missing, or it is no fact about an image.
 pub(crate) fn of_image(
     fact: &str,
@@ -93,6 +116,7 @@ pub(crate) fn of_image(
     }
     match (diff, previous) {
         // A comparison with another release than the one before answers another question.
+        (Some(diff), Some(_)) if fact == NEW_LISTENERS && diff.new_listeners.is_none() => None,
         (Some(diff), Some(previous)) if diff.against == previous => Some(of_diff(fact, diff)),
         (None, None) => {
             Some(Finding::DoesNotApply { reason: "there is no release to compare with".to_owned() })
@@ -117,7 +141,7 @@ fn of_diff(fact: &str, diff: &ImageDiff) -> Finding {
         NEW_PACKAGES => packages(PackageChangeKind::Added),
         DELETED_FILES => Finding::count(diff.deleted_files.clone()),
         NEW_SETUID => Finding::count(diff.new_setuid.clone()),
-        NEW_LISTENERS => Finding::count(diff.new_listeners.clone()),
+        NEW_LISTENERS => Finding::count(diff.new_listeners.clone().unwrap_or_default()),
         _ => Finding::count(crate::lts::foreign(&diff.packages)),
     }
 }
@@ -150,7 +174,7 @@ mod tests {
             packages: vec![],
             deleted_files: vec!["/usr/bin/gone".to_owned()],
             new_setuid: vec![],
-            new_listeners: vec![],
+            new_listeners: None,
         }
     }
 
@@ -170,6 +194,10 @@ mod tests {
         let diff = diff();
         assert_eq!(ask(Some(&diff), Some(before)), Some(Finding::number(300)));
         assert_eq!(ask(Some(&diff), Some(other)), None);
+        let listeners = |diff| of_image(NEW_LISTENERS, &candidate(), Some(diff), Some(before));
+        assert_eq!(listeners(&diff), None, "nobody looked");
+        let looked = ImageDiff { new_listeners: Some(vec![]), ..diff.clone() };
+        assert_eq!(listeners(&looked), Some(Finding::count(vec![])));
         assert_eq!(ask(None, Some(before)), None);
         assert!(matches!(ask(None, None), Some(Finding::DoesNotApply { .. })));
     }

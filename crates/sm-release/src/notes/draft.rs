@@ -81,6 +81,7 @@ pub fn unexplained(notes: &ReleaseNotes) -> Vec<String> {
             PackageChangeKind::Added => "new",
             PackageChangeKind::Removed => "gone",
             PackageChangeKind::Downgraded => "older than before",
+            PackageChangeKind::Rebuilt => "built anew",
             PackageChangeKind::Upgraded => return None,
         };
         Some(format!("{} is {word}", update.source))

@@ -1,9 +1,10 @@
-//! `quarantine.toml`: which known failures are muted, for how long, and who mends them.
+//! `quarantine.toml`: which known failures are muted, for how long, and who mends them. Written from what the store knows, so
+//! that a decision carries it; read with the same care as what people write.
 
 use sm_model::{Channel, Date, Timestamp, test_report::FailureSignature};
 
 use super::text::{Problem, Reader, Section};
-use crate::quarantine::{Quarantine, QuarantineProblem};
+use crate::quarantine::Quarantine;
 
 /// Reads the file.
 ///
@@ -15,7 +16,7 @@ pub fn parse(text: &str) -> Result<Vec<Quarantine>, Vec<Problem>> {
         for mut section in root.tables("quarantine", reader) {
             if let Some(quarantine) = read(&mut section, reader) {
                 for problem in quarantine.problems() {
-                    reader.note(section.offset(), words(problem));
+                    reader.note(section.offset(), problem.to_string());
                 }
                 quarantines.push(quarantine);
             }
@@ -25,13 +26,40 @@ pub fn parse(text: &str) -> Result<Vec<Quarantine>, Vec<Problem>> {
     })
 }
 
+/// The file for quarantines. Reading it back gives the same ones.
+pub fn render(quarantines: &[Quarantine]) -> String {
+    let quote = |text: &str| toml::Value::from(text).to_string();
+    let scenario = |quarantine: &Quarantine| {
+        let pairs =
+            quarantine.scenario.iter().map(|(key, value)| format!("{} = {}", quote(key), quote(value)));
+        pairs.collect::<Vec<_>>().join(", ")
+    };
+    let table = |quarantine: &Quarantine| {
+        format!(
+            "[[quarantine]]\ntest = {}\nscenario = {{ {} }}\nsignature = \"{}\"\nchannel = \"{}\"\nopened = \"{}\"\n\
+             expires = \"{}\"\nextensions = {}\nowner = {}\napproved-by = {}\nissue = {}\n",
+            quote(quarantine.test.as_str()),
+            scenario(quarantine),
+            quarantine.signature.0,
+            quarantine.channel,
+            quarantine.opened,
+            quarantine.expires,
+            quarantine.n_extensions,
+            quote(&quarantine.owner),
+            quote(&quarantine.approved_by),
+            quote(&quarantine.issue),
+        )
+    };
+    quarantines.iter().map(table).collect::<Vec<_>>().join("\n")
+}
+
 fn read(section: &mut Section<'_, '_>, reader: &mut Reader<'_>) -> Option<Quarantine> {
     let test = section.required("test", reader);
     let scenario = section.free("scenario", reader);
     let signature = section.required("signature", reader);
     let channel = section.required::<Channel>("channel", reader);
-    let opened = day(section, "opened", reader);
-    let expires = day(section, "expires", reader);
+    let opened = instant(section, "opened", reader);
+    let expires = instant(section, "expires", reader);
     let extensions = section.integer("extensions", reader).map_or(0, |at| at.value);
     let owner = section.required::<String>("owner", reader);
     let approved_by = section.required::<String>("approved-by", reader);
@@ -57,30 +85,19 @@ fn read(section: &mut Section<'_, '_>, reader: &mut Reader<'_>) -> Option<Quaran
     })
 }
 
-/// The first instant of a day: terms end at midnight, when everybody can see it coming.
-fn day(section: &mut Section<'_, '_>, key: &'static str, reader: &mut Reader<'_>) -> Option<Timestamp> {
-    let day = section.date(key, reader);
-    if day.is_none() {
-        reader.note(section.offset(), format!("`{key}` is missing"));
+/// An instant, or the first one of a day.
+struct Instant(Timestamp);
+
+impl std::str::FromStr for Instant {
+    type Err = sm_model::time::InvalidDate;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Instant).or_else(|_| text.parse().map(|day: Date| Instant(day.start())))
     }
-    day.map(|at| Date::start(at.value))
 }
 
-fn words(problem: QuarantineProblem) -> String {
-    match problem {
-        QuarantineProblem::EndsBeforeItBegins => "the quarantine ends before it begins".to_owned(),
-        QuarantineProblem::TermTooLong => {
-            format!("a term is longer than {} days", crate::quarantine::MAX_TERM_DAYS)
-        }
-        QuarantineProblem::TotalTooLong => {
-            format!("all terms together are longer than {} days", crate::quarantine::MAX_TOTAL_DAYS)
-        }
-        QuarantineProblem::TooManyExtensions => {
-            format!("it was extended more than {} times", crate::quarantine::MAX_EXTENSIONS)
-        }
-        QuarantineProblem::OwnApproval => "owner and approver are one person".to_owned(),
-        QuarantineProblem::NoIssue => "`issue` names no place where the failure is worked on".to_owned(),
-    }
+fn instant(section: &mut Section<'_, '_>, key: &'static str, reader: &mut Reader<'_>) -> Option<Timestamp> {
+    section.required::<Instant>(key, reader).map(|at| at.value.0)
 }
 
 #[cfg(test)]
@@ -90,7 +107,7 @@ mod tests {
     fn text(approved_by: &str, expires: &str) -> String {
         format!(
             "[[quarantine]]\ntest = \"net.dhcp\"\nscenario = {{ firmware = \"uefi\" }}\nsignature = \"{}\"\n\
-             channel = \"alpha\"\nopened = 2026-11-20\nexpires = {expires}\nowner = \"bob\"\n\
+             channel = \"alpha\"\nopened = \"2026-11-20\"\nexpires = \"{expires}\"\nowner = \"bob\"\n\
              approved-by = \"{approved_by}\"\nissue = \"#12\"\n",
             "ab".repeat(32)
         )
@@ -104,6 +121,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_reads_back() {
+        let mut quarantines = parse(&text("carol", "2026-12-01T09:30:00Z")).unwrap();
+        quarantines[0].issue = "https://issues.example/\"1\"\n".to_owned();
+        quarantines.push(Quarantine { n_extensions: 1, ..quarantines[0].clone() });
+        assert_eq!(parse(&render(&quarantines)).unwrap(), quarantines);
+        assert_eq!(parse("").unwrap(), []);
+    }
+
+    #[test]
     fn a_quarantine_that_is_not_allowed_is_a_mistake_of_the_file() {
         let problems = parse(&text("bob", "2027-12-01")).unwrap_err();
         let told: Vec<_> = problems.iter().map(|problem| problem.what.as_str()).collect();
@@ -111,8 +137,8 @@ mod tests {
             told,
             [
                 "a term is longer than 14 days",
-                "all terms together are longer than 60 days",
-                "owner and approver are one person"
+                "all terms are longer than 60 days",
+                "its owner cannot approve it"
             ]
         );
     }

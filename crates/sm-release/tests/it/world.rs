@@ -184,7 +184,7 @@ impl World {
             packages: vec![],
             deleted_files: vec![],
             new_setuid: vec![],
-            new_listeners: vec![],
+            new_listeners: Some(vec![]),
         };
         let compared =
             EvidenceEvent::Compared { train, channel, board: board(), subject: Sha256([n; 32]), diff };

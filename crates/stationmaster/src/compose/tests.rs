@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use sm_compose::build::{StepTime, Twice};
-use sm_host::progress::Silent;
 use sm_model::{Artifact, ArtifactKind, Manifest, Sha256, Sha512, manifest::Inputs};
 
 use super::{Args, Unready, host_arch, run, summary::Composed};
@@ -20,7 +19,7 @@ struct Line {
 fn compose(args: &[&str]) -> anyhow::Result<Outcome> {
     let recipe = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../os/boxcar/recipe.toml");
     let line = ["compose", "--recipe", recipe.to_str().unwrap()].into_iter().chain(args.iter().copied());
-    run(&Line::parse_from(line).args, &Context { json: false, progress: &Silent })
+    run(&Line::parse_from(line).args, &Context::silent(false))
 }
 
 fn unready(args: &[&str]) -> String {

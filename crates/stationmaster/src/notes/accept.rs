@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use sm_host::{
-    clock::{Clock, SystemClock},
-    files,
-};
+use sm_host::files;
 use sm_model::{
     Sha256, TrainId, canonical,
     notes::{Outcome as Settlement, ReleaseNotes},
@@ -41,7 +38,7 @@ fn take(args: &Args, id: u64, reason: &str, ctx: &Context<'_>) -> anyhow::Result
     let event = review.settle(id, Settlement::Accepted, reason)?;
     let path = changelog::path_of(args, fragment);
     files::write_atomic(&path, text.as_bytes())?;
-    logbook.record(by, SystemClock.now(), vec![event])?;
+    logbook.record(by, ctx.clock.now(), vec![event])?;
     ctx.line(path.display())?;
     Ok(Outcome::Done)
 }
@@ -62,7 +59,7 @@ fn freeze(args: &Args, accept: &Accept, ctx: &Context<'_>) -> anyhow::Result<Out
         notes: digest,
         missing_fragments: missing.clone(),
     };
-    let now = SystemClock.now();
+    let now = ctx.clock.now();
     let events = decide(&state, by, Command::Record(event), now)?;
     logbook.record(by, now, events)?;
     ctx.data(&Frozen {

@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use sm_host::{
-    clock::{Clock, SystemClock},
-    files,
-};
+use sm_host::files;
 use sm_model::{FragmentId, notes::Outcome as Settlement, release_event::Event};
 use sm_release::notes::{
     fragment::MAX_FRAGMENT_BYTES,
@@ -41,7 +38,7 @@ pub(super) fn suggest(args: &Args, suggest: &Suggest, ctx: &Context<'_>) -> anyh
 fn record(args: &Args, event: Event, what: &str, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     let by = args.acting.by()?;
     let mut logbook = args.acting.open()?;
-    let recorded = logbook.record(by, SystemClock.now(), vec![event])?;
+    let recorded = logbook.record(by, ctx.clock.now(), vec![event])?;
     ctx.data(&Recorded { what: what.to_owned(), id: recorded[0].seq })?;
     Ok(Outcome::Done)
 }
@@ -69,7 +66,7 @@ pub(super) fn settle(args: &Args, settle: &Settle, ctx: &Context<'_>) -> anyhow:
         Some(Said::Suggestion { .. }) | None => Settlement::Declined,
     };
     let event = review.settle(settle.id, outcome, &settle.reason)?;
-    logbook.record(by, SystemClock.now(), vec![event])?;
+    logbook.record(by, ctx.clock.now(), vec![event])?;
     ctx.data(&Recorded { what: "settled".to_owned(), id: settle.id })?;
     Ok(Outcome::Done)
 }

@@ -7,7 +7,6 @@ use std::{
 };
 
 use clap::Parser;
-use sm_host::progress::Silent;
 use sm_image::payload::read::ReadError;
 
 use super::*;
@@ -20,7 +19,7 @@ struct Line {
 
 fn payload(line: &[&str]) -> anyhow::Result<Outcome> {
     let Line { args } = Line::try_parse_from([&["payload"], line].concat())?;
-    run(&args, &Context { json: true, progress: &Silent })
+    run(&args, &Context::silent(true))
 }
 
 /// A folder with a key pair, an image and a kernel.

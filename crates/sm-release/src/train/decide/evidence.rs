@@ -127,10 +127,11 @@ fn ticks(state: &State, event: &EvidenceEvent, now: Timestamp) -> Vec<Event> {
     match event {
         EvidenceEvent::Composed { train, channel, board, candidate } => {
             let evidence = format!("{board}: manifest {:.12}", candidate.manifest.to_string());
-            vec![
-                ticked(*train, "B5", Some(*channel), evidence.clone()),
-                ticked(*train, "B8", Some(*channel), evidence),
-            ]
+            let is_first = state.release(*train, *channel).is_some_and(|(_, r)| r.plan.previous.is_none());
+            let nothing =
+                is_first.then(|| ticked(*train, "T5", Some(*channel), "there is nothing to compare with"));
+            let composed = ["B5", "B8"].map(|step| ticked(*train, step, Some(*channel), evidence.clone()));
+            composed.into_iter().chain(nothing).collect()
         }
         EvidenceEvent::Tested { train, channel, report, .. } => {
             let complete = is_complete(state, event, *train, *channel, now);
@@ -138,8 +139,11 @@ fn ticks(state: &State, event: &EvidenceEvent, now: Timestamp) -> Vec<Event> {
             complete.then(|| ticked(*train, "T1", Some(*channel), evidence)).into_iter().collect()
         }
         EvidenceEvent::Compared { train, channel, board, diff, .. } => {
-            let n_packages = diff.packages.len();
-            let evidence = format!("{board} against {}: {n_packages} packages differ", diff.against);
+            let packages = match diff.packages.len() {
+                1 => "1 package differs".to_owned(),
+                n => format!("{n} packages differ"),
+            };
+            let evidence = format!("{board} against {}: {packages}", diff.against);
             vec![ticked(*train, "T5", Some(*channel), evidence)]
         }
         EvidenceEvent::NotesAccepted { train, channel, notes, .. } => {

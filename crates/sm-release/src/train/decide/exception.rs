@@ -11,8 +11,10 @@ use super::{
     vote::{fresh, require_strength},
 };
 use crate::{
+    gate,
     proof::{self, Strength, digest_of},
-    train::draft::next_item,
+    rules::policy::{Context, Level},
+    train::{draft::next_item, question},
 };
 
 /// Characters of an override's reason at least: it stays on the release's page for good.
@@ -72,7 +74,31 @@ pub(super) fn ask_waiver(
         || format!("no release on its way has the manifest {:.12}", waiver.manifest.to_string()),
         "the manifest of a candidate",
     );
+    checks.require(
+        !is_never_waived(state, waiver, now),
+        "never-waive",
+        || format!("{} is never waived", gate::named(&waiver.requirement, &waiver.scenario)),
+        "a candidate that fulfils it",
+    );
     checks.into_result(vec![Event::Exception(ExceptionEvent::WaiverAsked { waiver: signed })])
+}
+
+/// Whether every gate that asks for it says that nobody may waive it.
+fn is_never_waived(state: &State, waiver: &Waiver, now: Timestamp) -> bool {
+    let running = state.running();
+    let releases =
+        running.iter().flat_map(|train| train.going().map(|(channel, release)| (train.id, channel, release)));
+    let meant =
+        releases.filter(|(.., release)| release.manifests().any(|manifest| manifest == waiver.manifest));
+    let reports = meant.flat_map(|(train, channel, _)| {
+        Context::ALL.iter().filter_map(move |context| question::gate(state, train, channel, *context, now))
+    });
+    let mut levels = reports
+        .flat_map(|report| report.items)
+        .filter(|item| item.requirement == waiver.requirement && item.scenario == waiver.scenario)
+        .map(|item| item.level)
+        .peekable();
+    levels.peek().is_some() && levels.all(|level| level == Level::NeverWaive)
 }
 
 fn is_candidate(state: &State, manifest: Sha256) -> bool {

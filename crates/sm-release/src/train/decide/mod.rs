@@ -8,6 +8,10 @@ mod publish;
 mod steps;
 mod vote;
 
+pub(crate) use days::weekday;
+pub use open::propose;
+pub(crate) use steps::{unsettled, waiting_for};
+
 use sm_model::{
     Channel, Handle, StepId, Timestamp, TrainId,
     release_event::{Event, StepResult, TrainEvent},

@@ -113,7 +113,10 @@ fn unsupported(state: &State, channel: Channel, day: Date) -> Option<Refusal> {
 }
 
 /// The next release of a channel: what was asked for, or what the rules say.
-pub(crate) fn propose(
+///
+/// # Errors
+/// Why there is none.
+pub fn propose(
     state: &State,
     channel: Channel,
     wanted: Option<Move>,

@@ -111,7 +111,8 @@ pub(super) fn cast(
         None => advisory(&mut checks, by, &signed),
     }
     no_go(&mut checks, state, ballot, voter.is_some());
-    let last = poll.ballots.iter().rfind(|other| other.statement.voter == ballot.voter);
+    let is_open = poll.decision.is_none() && ballot.evidence == poll.poll.evidence;
+    let last = poll.ballots.iter().rfind(|other| is_open && other.statement.voter == ballot.voter);
     checks.require(
         last.is_none_or(|last| !says_the_same(&last.statement, ballot)),
         "voted-already",

@@ -1,0 +1,189 @@
+//! `stationmaster version`: which version comes next, and why; what could come up; how long streams live.
+
+use std::{fmt, path::PathBuf};
+
+use clap::Subcommand;
+use serde::Serialize;
+use sm_model::{Channel, Date, Released, Version, train::PlannedRelease};
+use sm_release::{
+    lts,
+    soak::{self, Promotable},
+    train::{Command, decide::propose},
+    version::explain,
+};
+
+use crate::{
+    context::{Context, Outcome},
+    project::{self, Project},
+    release::open::Carried,
+    told,
+};
+
+/// Largest history that is read.
+const MAX_HISTORY_BYTES: u64 = 16 << 20;
+
+const EXAMPLES: &str = "\
+Examples:
+  stationmaster version next alpha
+      What the next alpha would be called, and why.
+  stationmaster version next stable=promote:4890
+  stationmaster version promotable stable
+      Branches of beta, with the days that each component was used there.
+  stationmaster version explain 4890.2.1
+
+A version is MAJOR.LEVEL.PATCH: days from the epoch to the day the branch was
+cut; 0 alpha, 1 beta, 2 stable, 3 lts; releases of the branch in the channel.";
+
+/// Tell which version comes next, and why.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    project: project::Args,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show the next version of a channel, and the steps of the arithmetic.
+    Next {
+        /// CHANNEL, or CHANNEL=new, =patch, =promote or =promote:MAJOR.
+        channel: Carried,
+    },
+    /// Tell how a release of the past came about.
+    Explain {
+        /// Its version.
+        version: Version,
+    },
+    /// Show branches that could come up into a channel.
+    Promotable {
+        /// The channel.
+        channel: Channel,
+    },
+    /// Show long-term streams and until when they are supported.
+    Streams,
+    /// Take releases of before into the history, from a JSON list.
+    Import {
+        /// [{\"date\": …, \"channel\": …, \"version\": …}, …]
+        file: PathBuf,
+    },
+}
+
+/// Runs the action.
+pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+    let mut project = Project::open(&args.project, ctx)?;
+    let state = &project.state;
+    match &args.action {
+        Action::Next { channel } => {
+            let wanted = channel.wanted(&project);
+            let planned = propose(state, channel.channel, wanted, project.now)
+                .map_err(|refusal| anyhow::Error::new(sm_release::train::Refusals::from(refusal)))?;
+            ctx.data(&Next(planned))?;
+        }
+        Action::Explain { version } => ctx.data(&Explained::of(&project, *version)?)?,
+        Action::Promotable { channel } => {
+            let watched = &state.rules.policy.components;
+            let found = soak::promotable(&state.history, &state.contents, *channel, watched, project.now);
+            ctx.data(&Branches { usual_days: soak::usual_days(*channel), branches: found })?;
+        }
+        Action::Streams => {
+            ctx.data(&Streams { today: Date::of(project.now), streams: lts::streams(&state.history) })?;
+        }
+        Action::Import { file } => {
+            let text = project::read_text(file, MAX_HISTORY_BYTES)?;
+            let releases: Vec<Released> = serde_json::from_str(&text)?;
+            let events = project.ask_once(Command::ImportHistory { releases })?;
+            return told::tell(ctx, &events);
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Next(PlannedRelease);
+
+impl fmt::Display for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PlannedRelease { channel, version, previous, wanted, why } = &self.0;
+        let against = previous.map_or("the first release".to_owned(), |previous| format!("after {previous}"));
+        write!(f, "{channel} {version} ({wanted}, {against})")?;
+        why.iter().try_for_each(|why| write!(f, "\n  {why}"))
+    }
+}
+
+#[derive(Serialize)]
+struct Explained {
+    released: Released,
+    how: String,
+}
+
+impl Explained {
+    fn of(project: &Project<'_>, version: Version) -> anyhow::Result<Explained> {
+        let mut history = project.state.history.clone();
+        history.sort_by_key(|released| released.date);
+        let Some(idx) = history.iter().position(|released| released.version == version) else {
+            anyhow::bail!("`{version}` is no release of the history")
+        };
+        let how = match explain(&history[..idx], &history[idx]) {
+            Ok(made) => made.to_string(),
+            Err(difference) => format!("against the rules: {difference:?}"),
+        };
+        Ok(Explained { released: history[idx], how })
+    }
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Released { date, channel, version } = self.released;
+        write!(f, "{version}: {}, published in {channel} on {}", self.how, Date::of(date))
+    }
+}
+
+#[derive(Serialize)]
+struct Branches {
+    usual_days: i64,
+    branches: Vec<Promotable>,
+}
+
+impl fmt::Display for Branches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.branches.is_empty() {
+            return f.write_str("no branch of the channel below is newer");
+        }
+        let usual = self.usual_days;
+        let line = |branch: &Promotable| {
+            let soaked = if branch.days >= usual { "soaked" } else { "too young" };
+            let mut line =
+                format!("{}: {}, {} of {usual} days, {soaked}", branch.major, branch.newest, branch.days);
+            for component in &branch.components {
+                let days = component.days.unwrap_or(0);
+                line.push_str(&format!("\n  {} {}: {days} days", component.package, component.version));
+            }
+            line
+        };
+        f.write_str(&self.branches.iter().map(line).collect::<Vec<_>>().join("\n"))
+    }
+}
+
+#[derive(Serialize)]
+struct Streams {
+    today: Date,
+    streams: Vec<lts::Stream>,
+}
+
+impl fmt::Display for Streams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.streams.is_empty() {
+            return f.write_str("there is no long-term stream yet");
+        }
+        let line = |stream: &lts::Stream| {
+            let word = if stream.is_supported(self.today) { "supported" } else { "support ended" };
+            let (until, due) = (stream.supported_until, stream.successor_due);
+            let head = format!("{} (branch {}, since {})", stream.channel, stream.major, stream.began);
+            format!("{head}: {word}, until {until}; the next stream is due by {due}")
+        };
+        f.write_str(&self.streams.iter().map(line).collect::<Vec<_>>().join("\n"))
+    }
+}
