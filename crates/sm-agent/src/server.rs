@@ -67,8 +67,8 @@ mod tests {
             apps: vec![AppRequest::new(app_id(), "1.0.0", "alpha")],
         };
         let result = ask(&server, &URL.parse().unwrap(), &request);
-        let (content_type, body) = server.asked()[0].post.clone().unwrap();
-        assert_eq!((content_type.as_str(), Request::parse(&body).unwrap()), ("text/xml", request));
+        let body = server.asked()[0].body.clone().unwrap();
+        assert_eq!((body.content_type.as_str(), Request::parse(&body.bytes).unwrap()), ("text/xml", request));
         result
     }
 

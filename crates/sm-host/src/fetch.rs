@@ -33,13 +33,47 @@ impl Default for Timeouts {
     }
 }
 
+/// What proves to a server who asks. Never shown: its debug form hides it, and no error names it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Bearer(pub String);
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer(…)")
+    }
+}
+
+/// How a body is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// POST.
+    Post,
+    /// PUT: sending it twice comes to the same.
+    Put,
+}
+
+/// What a request carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// How it is sent.
+    pub method: Method,
+    /// Its media type.
+    pub content_type: String,
+    /// It.
+    pub bytes: Vec<u8>,
+}
+
 /// One HTTP request, as a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Where to.
     pub url: String,
-    /// Body of a POST and its content type; a GET without.
-    pub post: Option<(String, Vec<u8>)>,
+    /// What it carries; a GET without.
+    pub body: Option<Body>,
+    /// Proves who asks.
+    pub bearer: Option<Bearer>,
+    /// Bytes kept of the body of an answer that is not success: 0 unless the protocol says something there.
+    pub refusal_limit_bytes: u64,
     /// First byte wanted: sends `Range: bytes=N-` when above 0.
     pub start_bytes: u64,
     /// Only send the rest if the file still has this `ETag` (RFC 9110, section 13.1.5).
@@ -51,12 +85,22 @@ pub struct Request {
 impl Request {
     /// A GET of the whole resource of at most `limit_bytes`.
     pub fn get(url: impl Into<String>, limit_bytes: u64) -> Self {
-        Request { url: url.into(), post: None, start_bytes: 0, if_range: None, limit_bytes }
+        Request {
+            url: url.into(),
+            body: None,
+            bearer: None,
+            refusal_limit_bytes: 0,
+            start_bytes: 0,
+            if_range: None,
+            limit_bytes,
+        }
     }
 
     /// A POST whose answer has at most `limit_bytes`.
     pub fn post(url: impl Into<String>, content_type: &str, body: Vec<u8>, limit_bytes: u64) -> Self {
-        Request { post: Some((content_type.to_owned(), body)), ..Request::get(url, limit_bytes) }
+        let content_type = content_type.to_owned();
+        let body = Some(Body { method: Method::Post, content_type, bytes: body });
+        Request { body, ..Request::get(url, limit_bytes) }
     }
 
     /// The same request for the bytes from `start_bytes` on.
@@ -79,6 +123,15 @@ pub struct Head {
     pub etag: Option<String>,
 }
 
+/// What the server said along with a status that is not success.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// `Retry-After` in seconds, where the server sent one.
+    pub retry_after_secs: Option<u64>,
+    /// The first [`Request::refusal_limit_bytes`] of the body.
+    pub body: Vec<u8>,
+}
+
 /// A transfer that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -90,6 +143,8 @@ pub enum FetchError {
         url: String,
         /// The status.
         status: u16,
+        /// What it said.
+        refusal: Refusal,
     },
     /// No connection, a broken one, or no answer in time.
     #[error("cannot fetch `{url}`: {reason}")]
@@ -220,9 +275,13 @@ impl HttpFetch {
 
     fn send(&self, request: &Request) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
         let body_time = self.timeouts.body + Duration::from_secs(request.limit_bytes / MIN_BYTES_PER_SEC);
-        let Some((content_type, body)) = &request.post else {
+        let bearer = request.bearer.as_ref().map(|bearer| format!("Bearer {}", bearer.0));
+        let Some(body) = &request.body else {
             let get = self.agent.get(&request.url).config().timeout_recv_body(Some(body_time)).build();
             let mut get = get.header("Accept-Encoding", "identity");
+            if let Some(bearer) = bearer {
+                get = get.header("Authorization", bearer);
+            }
             if request.start_bytes > 0 {
                 get = get.header("Range", format!("bytes={}-", request.start_bytes));
                 if let Some(etag) = &request.if_range {
@@ -231,8 +290,15 @@ impl HttpFetch {
             }
             return get.call();
         };
-        let post = self.agent.post(&request.url).config().timeout_recv_body(Some(body_time)).build();
-        post.header("Content-Type", content_type).send(body.as_slice())
+        let send = match body.method {
+            Method::Post => self.agent.post(&request.url),
+            Method::Put => self.agent.put(&request.url),
+        };
+        let mut send = send.config().timeout_recv_body(Some(body_time)).build();
+        if let Some(bearer) = bearer {
+            send = send.header("Authorization", bearer);
+        }
+        send.header("Content-Type", &body.content_type).send(body.bytes.as_slice())
     }
 }
 
@@ -245,7 +311,8 @@ impl Fetch for HttpFetch {
         let mut response = self.send(request).map_err(|error| broken(&error))?;
         let head = head_of(&response);
         if !matches!(head.status, 200 | 206) {
-            return Err(FetchError::Status { url: request.url.clone(), status: head.status });
+            let refusal = refusal_of(&mut response, request.refusal_limit_bytes);
+            return Err(FetchError::Status { url: request.url.clone(), status: head.status, refusal });
         }
         let refused = |source| FetchError::Sink { url: request.url.clone(), source };
         sink.head(&head).map_err(refused)?;
@@ -290,6 +357,17 @@ fn head_of(response: &ureq::http::Response<ureq::Body>) -> Head {
         length_bytes: header("content-length").and_then(|text| text.parse().ok()),
         etag: header("etag"),
     }
+}
+
+fn refusal_of(response: &mut ureq::http::Response<ureq::Body>, limit_bytes: u64) -> Refusal {
+    let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+    let retry_after_secs = header.and_then(|text| text.parse().ok());
+    let mut body = Vec::new();
+    if limit_bytes > 0 {
+        // What breaks off here is told by the status.
+        let _ = response.body_mut().as_reader().take(limit_bytes).read_to_end(&mut body);
+    }
+    Refusal { retry_after_secs, body }
 }
 
 fn copy_body(
@@ -384,7 +462,9 @@ impl Fetch for FakeFetch {
         locked(&self.asked).push(request.clone());
         let url = request.url.clone();
         let (bytes, start, breaks_after) = match self.next_answer(&url) {
-            Answer::Status(status) => return Err(FetchError::Status { url, status }),
+            Answer::Status(status) => {
+                return Err(FetchError::Status { url, status, refusal: Refusal::default() });
+            }
             Answer::Unreachable => {
                 return Err(FetchError::Transport { url, reason: "connection refused".to_owned() });
             }
@@ -483,6 +563,31 @@ mod tests {
             client().bytes(&Request::get("http://127.0.0.1:1/", 4)),
             Err(FetchError::Transport { .. })
         ));
+    }
+
+    #[test]
+    fn who_asks_is_sent_and_never_shown() {
+        let (url, server) =
+            canned_server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let body = Some(Body { method: Method::Put, content_type: "a/b".to_owned(), bytes: Vec::new() });
+        let bearer = Some(Bearer("hush".to_owned()));
+        let request = Request { body, bearer, ..Request::get(url, 4) };
+        assert!(!format!("{request:?}").contains("hush"));
+        client().bytes(&request).unwrap();
+        let sent = server.join().unwrap();
+        assert!(sent.starts_with("put ") && sent.contains("authorization: bearer hush"), "{sent}");
+    }
+
+    #[test]
+    fn what_a_server_says_when_it_refuses_is_kept_up_to_the_limit() {
+        let (url, _server) = canned_server(
+            b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
+        );
+        let request = Request { refusal_limit_bytes: 4, ..Request::get(url, 4) };
+        let Err(FetchError::Status { status: 429, refusal, .. }) = client().bytes(&request) else {
+            panic!("the server refuses")
+        };
+        assert_eq!(refusal, Refusal { retry_after_secs: Some(7), body: b"hell".to_vec() });
     }
 
     #[test]

@@ -326,6 +326,19 @@ pub enum VoteEvent {
         /// The ballot.
         ballot: Signed<Ballot>,
     },
+    /// The question was posted to a chat room.
+    Announced {
+        /// The train.
+        train: TrainId,
+        /// The channel.
+        channel: Channel,
+        /// Digest of the evidence bundle that the poll is about.
+        evidence: Sha256,
+        /// The room.
+        room: String,
+        /// The post's id there.
+        event_id: String,
+    },
     /// A No-Go of somebody whose vote is advice was answered.
     ObjectionAnswered {
         /// The train.

@@ -34,7 +34,7 @@ pub enum Proof {
         room: String,
         /// The message's id.
         event_id: String,
-        /// Digest of the message as the server gave it.
+        /// Digest of what its sender said, in canonical bytes; these are kept beside the log.
         raw: Sha256,
     },
     /// The word of whoever ran the command. Counts where no proof is asked for.

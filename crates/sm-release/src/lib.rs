@@ -10,6 +10,7 @@
 //! | [`proof`] | how it is known who said something |
 //! | [`rules`] | the files that a project goes by, read strictly |
 //! | [`notes`] | what the release notes say, and how every reader gets them |
+//! | [`room`] | what is asked in a chat room, and what of what is said there is a vote |
 //! | [`requests`] | whether packages that somebody asks for are taken in |
 //! | [`office_hours`] | when people meet next, and what about |
 //! | [`view`] | today, a train's checklist, what is next: for every display |
@@ -39,6 +40,7 @@ pub mod office_hours;
 pub mod proof;
 pub mod quarantine;
 pub mod requests;
+pub mod room;
 pub mod rules;
 pub mod signature;
 pub mod soak;

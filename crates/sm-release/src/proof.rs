@@ -34,6 +34,15 @@ pub enum Strength {
     Signature,
 }
 
+/// How well a proof would show who said something, if it is good.
+pub fn claimed(proof: &Proof) -> Strength {
+    match proof {
+        Proof::Word => Strength::Word,
+        Proof::Room { .. } => Strength::Room,
+        Proof::Ssh { .. } => Strength::Signature,
+    }
+}
+
 /// A key or a signature that is not good.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {

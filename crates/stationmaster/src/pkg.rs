@@ -21,9 +21,9 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  stationmaster pkg preview jq
+  stationmaster pkg preview tmux
       Which packages would come with it: resolved, not composed.
-  stationmaster pkg request jq --purpose \"Read what containers say.\" \\
+  stationmaster pkg request tmux --purpose \"Read what containers say.\" \\
       --alternatives \"A container starts too slowly for a shell loop.\" \\
       --upkeep \"Two releases a year, four maintainers.\"
   stationmaster pkg measure 12

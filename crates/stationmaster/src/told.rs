@@ -131,6 +131,7 @@ fn vote(event: &VoteEvent) -> String {
             let ballot = &ballot.statement;
             format!("{} {} on {} {}", ballot.voter, ballot.choice.word(), ballot.channel, ballot.version)
         }
+        VoteEvent::Announced { channel, room, .. } => format!("votes on {channel} are asked for in `{room}`"),
         VoteEvent::ObjectionAnswered { voter, .. } => format!("{voter} is answered"),
         VoteEvent::Decided { decision } => {
             let decision = &decision.statement;

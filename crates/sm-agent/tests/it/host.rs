@@ -233,8 +233,8 @@ impl Host {
     }
 
     pub(crate) fn events(&self) -> Vec<sm_rollout::omaha::Event> {
-        let posts = self.server.asked().into_iter().filter_map(|request| request.post);
-        let requests = posts.map(|(_, body)| Request::parse(&body).unwrap());
+        let posts = self.server.asked().into_iter().filter_map(|request| request.body);
+        let requests = posts.map(|body| Request::parse(&body.bytes).unwrap());
         requests
             .flat_map(|request| request.apps.into_iter().flat_map(|app| app.events))
             .filter(|event| !event.is_routine())

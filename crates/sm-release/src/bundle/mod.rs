@@ -17,6 +17,7 @@ use sm_model::{
 use crate::{
     gate::BoardInputs,
     go::Case,
+    room::due,
     train::{State, question, state::Exception},
 };
 
@@ -81,7 +82,7 @@ pub struct DecisionBundle {
     pub waivers: Vec<Seconded<Waiver>>,
     /// Overrides for this evidence.
     pub overrides: Vec<Seconded<Override>>,
-    /// Documents that the evidence names, by digest: manifests, test reports, notes.
+    /// Documents by digest: those that the evidence names (manifests, test reports, notes), and messages that are votes.
     pub documents: BTreeMap<Sha256, String>,
 }
 
@@ -124,8 +125,9 @@ pub fn export(
     let (_, release) = state.release(train, channel)?;
     let decision = release.poll()?.decision.clone()?;
     let evidence = state.bundle(train, channel)?;
-    let named = DecisionBundle::named(&evidence);
-    let documents = named.into_iter().filter_map(|digest| Some((digest, document(&digest)?))).collect();
+    let messages = release.poll()?.ballots.iter().filter_map(due::message_of);
+    let named = DecisionBundle::named(&evidence).into_iter().chain(messages);
+    let documents = named.filter_map(|digest| Some((digest, document(&digest)?))).collect();
     let rules = rules.iter().filter(|(file, _)| evidence.rules.contains_key(file));
     Some(DecisionBundle {
         format: DecisionBundle::FORMAT,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use sm_model::{
     Handle, Manifest, Sha256, Timestamp,
     evidence::{RuleFile, TestLine},
-    statement::{Seconding, Signed},
+    statement::{Ballot, Seconding, Signed},
     test_report::TestReport,
 };
 
@@ -14,6 +14,7 @@ use super::{DecisionBundle, Seconded};
 use crate::{
     go::judge,
     proof::{self, PublicKey, Strength, digest_bytes, digest_of},
+    room::due,
     rules::{Maintainers, Rules, policy::Context},
     train::{
         draft::decision_of,
@@ -190,13 +191,14 @@ impl Run<'_> {
     fn documents(&mut self) {
         let DecisionBundle { documents, evidence, .. } = self.bundle;
         let named = DecisionBundle::named(evidence);
+        let messages: Vec<Sha256> = self.bundle.case.ballots.iter().filter_map(due::message_of).collect();
         for (digest, text) in documents {
             let mut wrong = Vec::new();
             if digest_bytes(text.as_bytes()) != *digest {
                 wrong.push("it was changed".to_owned());
             }
-            if !named.contains(digest) {
-                wrong.push("the evidence does not name it".to_owned());
+            if !named.contains(digest) && !messages.contains(digest) {
+                wrong.push("neither the evidence nor a vote names it".to_owned());
             }
             self.check(format!("document {digest:.12}", digest = digest.to_string()), joined(wrong));
         }
@@ -296,9 +298,40 @@ impl Run<'_> {
             if !in_time {
                 result = result.and(Err("it was not cast while votes were open".to_owned()));
             }
+            if self.takes_the_place_of_a_stronger(signed) {
+                result =
+                    result.and(Err("it takes the place of a signed vote without being signed".to_owned()));
+            }
+            result = result.and(self.message(rules, signed));
             let kind =
                 if rules.maintainers.get(&ballot.voter).is_some() { "" } else { ", advice without weight" };
             self.check(format!("ballot: {} {}{kind}", ballot.voter, ballot.choice.word()), result);
+        }
+    }
+
+    /// Whether an earlier ballot of the same voter is better known to be theirs.
+    fn takes_the_place_of_a_stronger(&self, signed: &Signed<Ballot>) -> bool {
+        let earlier = self.bundle.case.ballots.iter().take_while(|other| *other != signed);
+        let same_voter = earlier.filter(|other| other.statement.voter == signed.statement.voter);
+        same_voter
+            .map(|other| proof::claimed(&other.proof))
+            .any(|known| known > proof::claimed(&signed.proof))
+    }
+
+    /// A vote from a room says what its message says. That the servers gave the message as it was sent is taken on trust.
+    fn message(&mut self, rules: &Rules, signed: &Signed<Ballot>) -> Result<(), String> {
+        let Some(digest) = due::message_of(signed) else { return Ok(()) };
+        let voter = &signed.statement.voter;
+        match self.bundle.documents.get(&digest) {
+            Some(raw) => {
+                self.trusted
+                    .push(format!("the chat servers, for the vote of {voter}: a message has no signature"));
+                due::check(signed, raw, &rules.maintainers)
+            }
+            None => {
+                self.trusted.push(format!("the vote of {voter}, whose message is not attached"));
+                Ok(())
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use sm_model::{Handle, Role, statement::Voter};
 
 use super::text::{Problem, Reader, Section};
-use crate::proof::PublicKey;
+use crate::{proof::PublicKey, room::Account};
 
 /// One person who votes with weight.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Maintainer {
     /// The same, as written.
     key_texts: Vec<String>,
     /// Accounts in chat rooms that speak for them: `@alice:example.org`.
-    pub accounts: Vec<String>,
+    pub accounts: Vec<Account>,
 }
 
 /// Everybody who votes with weight, by name.
@@ -52,8 +52,8 @@ impl Maintainers {
     }
 
     /// The maintainer for whom an account in a chat room speaks.
-    pub fn by_account(&self, account: &str) -> Option<&Maintainer> {
-        self.0.iter().find(|person| person.accounts.iter().any(|known| known == account))
+    pub fn by_account(&self, account: &Account) -> Option<&Maintainer> {
+        self.0.iter().find(|person| person.accounts.contains(account))
     }
 
     /// The maintainer who has a key.
@@ -90,7 +90,14 @@ fn read(section: &mut Section<'_, '_>, reader: &mut Reader<'_>) -> Option<Mainta
             Err(error) => reader.note(at.offset, error.to_string()),
         }
     }
-    let accounts = section.list("accounts", reader).into_iter().map(|at| at.value).collect();
+    let accounts = section.list::<Account>("accounts", reader);
+    for at in accounts.iter().filter(|at| at.value.is_puppet()) {
+        reader.note(
+            at.offset,
+            format!("a bridge speaks through `{}`: expected an account of theirs", at.value),
+        );
+    }
+    let accounts = accounts.into_iter().map(|at| at.value).collect();
     let key_texts = texts.into_iter().map(|at| at.value).collect();
     Some(Maintainer { handle: handle?.value, roles, active, keys, key_texts, accounts })
 }
@@ -130,7 +137,7 @@ mod tests {
         let people = Maintainers::parse(&text).unwrap();
         let names: Vec<_> = people.iter().map(|person| person.handle.as_str()).collect();
         assert_eq!(names, ["alice", "bob"]);
-        let bob = people.by_account("@bob:x").unwrap();
+        let bob = people.by_account(&"@bob:x".parse().unwrap()).unwrap();
         assert_eq!((bob.roles.as_slice(), bob.active), (&[Role::Test, Role::Build][..], true));
         assert_eq!(people.by_key(&PublicKey::parse(&key(1)).unwrap()), Some(bob));
         assert_eq!(people.voters()[1].keys, [key(1)]);
@@ -140,7 +147,7 @@ mod tests {
     fn every_mistake_is_told_with_its_line() {
         let text = format!(
             "[[maintainer]]\nhandle = \"Bob\"\nroles = [\"king\", \"test\"]\n\
-             [[maintainer]]\nkeys = [\"ssh-rsa AAAA\", 5]\nkey = \"x\"\n\
+             [[maintainer]]\nkeys = [\"ssh-rsa AAAA\", 5]\nkey = \"x\"\naccounts = [\"bob\", \"@_irc_bob:x\"]\n\
              [[maintainer]]\nhandle = \"carol\"\nkeys = [\"{0}\"]\n\
              [[maintainer]]\nhandle = \"dan\"\nkeys = [\"{0}\"]\n",
             key(1)
@@ -154,7 +161,9 @@ mod tests {
             "5:9: cannot read the public key",
             "5:25: found integer, expected a text in quotes",
             "6:1: unknown key `key`, expected one of `handle`",
-            "10:1: `carol` and `dan` have the same key",
+            "7:13: `bob` is not an account",
+            "7:20: a bridge speaks through `@_irc_bob:x`",
+            "11:1: `carol` and `dan` have the same key",
         ];
         assert_eq!(problems.len(), starts.len(), "{problems:#?}");
         for (problem, start) in problems.iter().zip(starts) {

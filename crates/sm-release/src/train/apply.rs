@@ -245,13 +245,22 @@ impl BoardState {
 fn vote(state: &mut State, body: &VoteEvent) {
     match body {
         VoteEvent::Opened { poll } => {
-            let opened =
-                PollState { poll: poll.clone(), ballots: vec![], answers: [].into(), decision: None };
+            let opened = PollState {
+                poll: poll.clone(),
+                ballots: vec![],
+                answers: [].into(),
+                announced: None,
+                decision: None,
+            };
             with(state, poll.train, poll.channel, |release| release.polls.push(opened));
         }
         VoteEvent::Cast { ballot } => {
             let (train, channel) = (ballot.statement.train, ballot.statement.channel);
             in_poll(state, train, channel, |poll| poll.ballots.push(ballot.clone()));
+        }
+        VoteEvent::Announced { train, channel, room, event_id, .. } => {
+            let post = (room.clone(), event_id.clone());
+            in_poll(state, *train, *channel, |poll| poll.announced = Some(post));
         }
         VoteEvent::ObjectionAnswered { train, channel, voter, answer } => {
             in_poll(state, *train, *channel, |poll| {

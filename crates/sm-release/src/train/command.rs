@@ -138,6 +138,15 @@ pub enum Command {
     OpenPoll(Which),
     /// Vote.
     Cast(Signed<Ballot>),
+    /// Say where in a chat room votes are asked for.
+    Announce {
+        /// Which release.
+        which: Which,
+        /// The room.
+        room: String,
+        /// The post's id there.
+        event_id: String,
+    },
     /// Answer a No-Go of advice.
     Answer {
         /// Which release.

@@ -185,6 +185,8 @@ pub struct PollState {
     pub ballots: Vec<Signed<Ballot>>,
     /// Answers to advisory No-Gos.
     pub answers: BTreeMap<Handle, String>,
+    /// The room it was posted to, and the post's id there.
+    pub announced: Option<(String, String)>,
     /// What came of it.
     pub decision: Option<Signed<Decision>>,
 }

@@ -257,7 +257,7 @@ fn attached_documents_must_say_what_the_evidence_says() {
     let stranger = "not named by anything".to_owned();
     bundle.documents.insert(sm_release::proof::digest_bytes(stranger.as_bytes()), stranger);
     let verification = verify(&bundle, None);
-    assert!(verification.to_string().contains("the evidence does not name it"), "{verification}");
+    assert!(verification.to_string().contains("neither the evidence nor a vote names it"), "{verification}");
     let manifest = bundle.evidence.boards.values().next().unwrap().manifest;
     bundle.documents = [(manifest, "{}".to_owned())].into();
     let verification = verify(&bundle, None);

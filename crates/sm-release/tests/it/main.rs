@@ -3,5 +3,6 @@
 mod bundle;
 mod history;
 mod properties;
+mod room;
 mod train;
 mod world;

@@ -54,6 +54,7 @@ pub fn decide(state: &State, by: &Handle, command: Command, now: Timestamp) -> R
         Command::Record(event) => evidence::record(state, event, now),
         Command::OpenPoll(which) => vote::open(state, which, now),
         Command::Cast(ballot) => vote::cast(state, by, ballot, now),
+        Command::Announce { which, room, event_id } => vote::announce(state, which, room, event_id),
         Command::Answer { which, voter, answer } => vote::answer(state, by, which, voter, answer),
         Command::Decide(decision) => vote::close(state, decision, now),
         Command::AskWaiver(waiver) => exception::ask_waiver(state, waiver, now),

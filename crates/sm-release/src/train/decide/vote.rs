@@ -113,6 +113,7 @@ pub(super) fn cast(
     no_go(&mut checks, state, ballot, voter.is_some());
     let is_open = poll.decision.is_none() && ballot.evidence == poll.poll.evidence;
     let last = poll.ballots.iter().rfind(|other| is_open && other.statement.voter == ballot.voter);
+    not_weaker(&mut checks, last, &signed);
     checks.require(
         last.is_none_or(|last| !says_the_same(&last.statement, ballot)),
         "voted-already",
@@ -120,6 +121,16 @@ pub(super) fn cast(
         "nothing: the vote counts",
     );
     checks.into_result(vec![Event::Vote(VoteEvent::Cast { ballot: signed })])
+}
+
+/// A vote that is better known to be somebody's is replaced only by one that is known as well.
+fn not_weaker(checks: &mut Checks, last: Option<&Signed<Ballot>>, signed: &Signed<Ballot>) {
+    checks.require(
+        last.is_none_or(|last| proof::claimed(&last.proof) <= proof::claimed(&signed.proof)),
+        "weaker",
+        || format!("{} has signed a vote: what is not signed cannot take its place", signed.statement.voter),
+        "a signed vote: `stationmaster vote`",
+    );
 }
 
 fn says_the_same(a: &Ballot, b: &Ballot) -> bool {
@@ -234,6 +245,26 @@ fn no_go(checks: &mut Checks, state: &State, ballot: &Ballot, binding: bool) {
             "a blocker that is open: `stationmaster status`",
         );
     }
+}
+
+pub(super) fn announce(
+    state: &State,
+    which: Which,
+    room: String,
+    event_id: String,
+) -> Result<Vec<Event>, Refusals> {
+    let (_, release) = release_of(state, which)?;
+    let poll = newest_poll(release, which)?;
+    let mut checks = Checks::default();
+    checks.require(
+        poll.announced.is_none(),
+        "announced",
+        || "these votes are asked for in a room already".to_owned(),
+        "nothing: they are read there",
+    );
+    let Which { train, channel } = which;
+    let evidence = poll.poll.evidence;
+    checks.into_result(vec![Event::Vote(VoteEvent::Announced { train, channel, evidence, room, event_id })])
 }
 
 pub(super) fn answer(
