@@ -11,8 +11,8 @@ use sm_host::{
     files::{FileError, create_dir_all},
     process::Runner,
     qemu::{
-        Accelerator, Boot, Console, Disk, Forward, GuestPort, Machine, Network, PortEnd, Programs, QemuError,
-        RunningMachine, WriteCache, programs::BaseFormat, running::Link,
+        Accelerator, Boot, Console, Disk, Forward, GuestPort, Machine, Memory, Network, PortEnd, Programs,
+        QemuError, RunningMachine, WriteCache, programs::BaseFormat, running::Link,
     },
 };
 use sm_model::Arch;
@@ -25,7 +25,9 @@ use crate::{
 
 /// The firmware's variables, in a machine's directory.
 const VARIABLES: &str = "firmware-variables.fd";
-/// Everything but the disks of a machine that was saved, in its directory.
+/// The memory of a machine that can be saved, in its directory.
+const MEMORY: &str = "machine.memory";
+/// Everything else of it but its disks.
 const STATE: &str = "machine.state";
 
 /// What virtual machines run on here.
@@ -135,6 +137,8 @@ pub struct VmPlan {
     pub cpus: u8,
     /// Memory, in MiB.
     pub memory_mib: u32,
+    /// Whether it can be saved while it runs: its memory is in a file then.
+    pub can_be_saved: bool,
     /// What the guest is given from outside.
     pub access: Access,
     /// TCP ports that lead into the guest.
@@ -158,6 +162,7 @@ impl VmPlan {
             cache: WriteCache::Volatile,
             cpus: 2,
             memory_mib: 2048,
+            can_be_saved: false,
             access: Access::none().with_shell(),
             forwards: Vec::new(),
             screen: Screen::Off,
@@ -298,7 +303,8 @@ impl Vm {
         Ok(self.machine.set_link(link)?)
     }
 
-    /// Stops the machine and saves it, so that copies can go on from here. Its directory must stay as it is from now on.
+    /// Stops the machine, which [can be saved](VmPlan::can_be_saved), and saves it, so that copies can go on from here. Its directory
+    /// must stay as it is from now on.
     ///
     /// # Errors
     /// When its state cannot be written in time.
@@ -361,6 +367,7 @@ fn prepare(host: &VmHost<'_>, plan: &VmPlan, sockets: &Path) -> Result<Machine, 
         accelerator: host.accelerator,
         cpus: plan.cpus,
         memory_mib: plan.memory_mib,
+        memory: memory(plan)?,
         boot: boot(host, plan)?,
         disks: disks.into_iter().map(|qcow2| Disk { qcow2, cache: plan.cache }).collect(),
         network: Network::User(plan.forwards.clone()),
@@ -378,6 +385,17 @@ fn prepare(host: &VmHost<'_>, plan: &VmPlan, sockets: &Path) -> Result<Machine, 
             Start::Fresh | Start::Resumed => None,
         },
     })
+}
+
+fn memory(plan: &VmPlan) -> Result<Memory, FileError> {
+    match &plan.start {
+        Start::Copied(saved) => {
+            let memory = saved.dir.join(MEMORY);
+            Ok(Memory::CopyOf(fs::canonicalize(&memory).map_err(FileError::io("find", &memory))?))
+        }
+        Start::Fresh | Start::Resumed if plan.can_be_saved => Ok(Memory::Kept(plan.dir.join(MEMORY))),
+        Start::Fresh | Start::Resumed => Ok(Memory::Own),
+    }
 }
 
 fn absolute(dir: &Path) -> Result<PathBuf, FileError> {

@@ -11,7 +11,7 @@ use std::{
 
 use sm_model::Arch;
 
-use super::{Boot, Console, Machine, Network, Programs, QemuError, RunningMachine};
+use super::{Boot, Console, Machine, Memory, Network, Programs, QemuError, RunningMachine};
 use crate::{
     files::{FileError, write_atomic},
     process::Runner,
@@ -98,6 +98,7 @@ fn trial_machine(dir: &Path, arch: Arch, accelerator: Accelerator) -> Result<Mac
         accelerator,
         cpus: 1,
         memory_mib: 64,
+        memory: Memory::Own,
         boot: Boot::Raw(image),
         disks: Vec::new(),
         network: Network::Absent,

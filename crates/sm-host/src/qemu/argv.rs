@@ -3,14 +3,11 @@
 //! Nothing is left to QEMU's defaults or configuration files, which differ between builds. The guest gets paravirtual devices
 //! only, and neither a screen nor option ROMs, whose start-up would cost seconds under emulation.
 
-use std::{
-    ffi::{OsStr, OsString},
-    path::Path,
-};
+use std::ffi::{OsStr, OsString};
 
 use sm_model::Arch;
 
-use super::{Accelerator, Boot, Console, Disk, Machine, Network, WriteCache, machine::PortEnd};
+use super::{Accelerator, Boot, Console, Disk, Machine, Memory, Network, WriteCache, machine::PortEnd};
 
 /// The arguments for `machine`, without the program's name and its data directories.
 pub fn arguments(machine: &Machine) -> Vec<OsString> {
@@ -34,20 +31,20 @@ pub fn arguments(machine: &Machine) -> Vec<OsString> {
     for file in &machine.firmware_files {
         argv.props("-fw_cfg", Props::default().is("name", &file.name).is("file", &file.path));
     }
-    if let Some(state) = &machine.resumed_from {
-        argv.props("-incoming", Props::file(state));
+    if machine.resumed_from.is_some() {
+        // What may be left out of the state must be said before it is read.
+        argv.pair("-incoming", "defer");
     }
     argv.0
 }
 
 fn platform(argv: &mut Argv, machine: &Machine) {
-    argv.pair(
-        "-machine",
-        match machine.arch {
-            Arch::Amd64 => "q35,smm=off,vmport=off,hpet=off,graphics=off",
-            Arch::Arm64 => "virt,gic-version=max",
-        },
-    );
+    let platform = Props::of(match machine.arch {
+        Arch::Amd64 => "q35,smm=off,vmport=off,hpet=off,graphics=off",
+        Arch::Arm64 => "virt,gic-version=max",
+    });
+    let platform = memory(argv, machine, platform);
+    argv.props("-machine", platform);
     let (accelerator, cpu) = match (machine.accelerator, machine.arch) {
         (Accelerator::Kvm, _) => ("kvm", "host"),
         (Accelerator::Emulation, Arch::Amd64) => ("tcg,thread=multi", "max"),
@@ -58,6 +55,19 @@ fn platform(argv: &mut Argv, machine: &Machine) {
     argv.pair("-cpu", cpu);
     argv.pair("-smp", machine.cpus.to_string());
     argv.pair("-m", format!("{}M", machine.memory_mib));
+}
+
+/// Memory in a file is a device of its own, which the platform names.
+fn memory(argv: &mut Argv, machine: &Machine, platform: Props) -> Props {
+    let (file, is_shared) = match &machine.memory {
+        Memory::Own => return platform,
+        Memory::Kept(file) => (file, "on"),
+        Memory::CopyOf(file) => (file, "off"),
+    };
+    let size = format!("{}M", machine.memory_mib);
+    let backend = Props::of("memory-backend-file").is("id", "memory").is("size", size).is("mem-path", file);
+    argv.props("-object", backend.is("share", is_shared));
+    platform.is("memory-backend", "memory")
 }
 
 fn boot(argv: &mut Argv, machine: &Machine) {
@@ -169,13 +179,6 @@ impl Props {
         self
     }
 
-    /// A file as a migration's other end (QEMU documentation, "Migration framework").
-    fn file(path: &Path) -> Self {
-        let mut uri = OsString::from("file:");
-        uri.push(path);
-        Props(uri)
-    }
-
     fn listening(self, socket: &OsStr) -> Self {
         self.is("path", socket).is("server", "on").is("wait", "off")
     }
@@ -199,6 +202,7 @@ mod tests {
             accelerator,
             cpus: 2,
             memory_mib: 2048,
+            memory: Memory::Own,
             boot: Boot::Uefi { code: "/fw/code.fd".into(), variables: "/run/vars.fd".into() },
             disks: vec![Disk { qcow2: "/run/disk.qcow2".into(), cache: WriteCache::KeepsFlushed }],
             network: Network::User(vec![Forward { host: 2222, guest: 22 }]),
@@ -299,10 +303,17 @@ mod tests {
     }
 
     #[test]
-    fn a_resumed_machine_is_the_same_but_for_where_it_goes_on_from() {
-        let switched_on = machine(Arch::Amd64, Accelerator::Emulation);
-        let resumed = Machine { resumed_from: Some("/run/state".into()), ..switched_on.clone() };
-        assert_eq!(text(&resumed), format!("{}\n-incoming file:/run/state", text(&switched_on)));
+    fn a_resumed_machine_is_the_same_but_for_its_memory_which_it_copies() {
+        let with = |memory| Machine { memory, ..machine(Arch::Amd64, Accelerator::Emulation) };
+        let saved = text(&with(Memory::Kept("/run/memory".into())));
+        assert!(
+            saved.contains("-object memory-backend-file,id=memory,size=2048M,mem-path=/run/memory,share=on")
+        );
+        assert!(saved.contains(",graphics=off,memory-backend=memory\n"), "{saved}");
+        let copy = with(Memory::CopyOf("/run/memory".into()));
+        let copy = Machine { resumed_from: Some("/run/state".into()), ..copy };
+        let expected = format!("{}\n-incoming defer", saved.replace("share=on", "share=off"));
+        assert_eq!(text(&copy), expected);
     }
 
     #[test]

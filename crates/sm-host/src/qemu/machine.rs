@@ -17,6 +17,8 @@ pub struct Machine {
     pub cpus: u8,
     /// Memory, in MiB.
     pub memory_mib: u32,
+    /// Where its memory is.
+    pub memory: Memory,
     /// What starts the guest.
     pub boot: Boot,
     /// Its disks. Firmware looks for a boot loader on the first one.
@@ -35,8 +37,21 @@ pub struct Machine {
     pub monitor: PathBuf,
     /// Where QEMU's own messages go.
     pub messages: PathBuf,
-    /// The saved state of a machine of the same make that it goes on from, instead of being switched on.
+    /// The saved state of a machine of the same make that it goes on from, instead of being switched on. Its memory is
+    /// [`Memory::CopyOf`] that machine's.
     pub resumed_from: Option<PathBuf>,
+}
+
+/// Where a machine's memory is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Memory {
+    /// With QEMU, and gone with it.
+    #[default]
+    Own,
+    /// In this file, where it stays when the machine was saved and has ended.
+    Kept(PathBuf),
+    /// What the file of a machine that was saved holds. Only what the guest writes takes memory of its own; the file stays as it is.
+    CopyOf(PathBuf),
 }
 
 /// What starts the guest.

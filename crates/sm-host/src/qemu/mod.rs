@@ -25,7 +25,7 @@ pub use accelerator::Accelerator;
 pub use credential::Credential;
 pub use error::QemuError;
 pub use machine::{
-    Boot, Console, Disk, FirmwareFile, Forward, GuestPort, Machine, Network, PortEnd, WriteCache,
+    Boot, Console, Disk, FirmwareFile, Forward, GuestPort, Machine, Memory, Network, PortEnd, WriteCache,
 };
 pub use programs::{Firmware, Programs};
 pub use running::RunningMachine;

@@ -71,15 +71,17 @@ impl RunningMachine {
             Err(error) => return Err(ending(&mut qemu, &machine.messages, |_| true).unwrap_or(error)),
         };
         let mut running = RunningMachine { qemu, monitor, messages: machine.messages.clone() };
-        if machine.resumed_from.is_some() {
-            running.go_on()?;
+        if let Some(state) = &machine.resumed_from {
+            running.go_on_from(state)?;
         }
         Ok(running)
     }
 
-    /// Waits until the saved state has been read, and lets the guest go on from it.
-    fn go_on(&mut self) -> Result<(), QemuError> {
+    /// Reads the saved state and lets the guest go on from it.
+    fn go_on_from(&mut self, state: &Path) -> Result<(), QemuError> {
         let deadline = Instant::now() + START;
+        self.monitor.execute_with("migrate-set-capabilities", &without_memory())?;
+        self.monitor.execute_with("migrate-incoming", &json!({ "uri": uri(state) }))?;
         loop {
             let answer = match self.monitor.execute("query-status") {
                 Ok(answer) => answer,
@@ -152,8 +154,8 @@ impl RunningMachine {
         }
     }
 
-    /// Stops the machine and writes its whole state but the disks to `file`; the disks are complete then, too.
-    /// What is left of it is only good for ending it.
+    /// Stops the machine and writes its whole state to `file`, but for the disks, which are complete then, and for its memory, which
+    /// must be [`Memory::Kept`](super::Memory::Kept). What is left of it is only good for ending it.
     ///
     /// # Errors
     /// When QEMU cannot write the state within `limit`.
@@ -162,8 +164,8 @@ impl RunningMachine {
         // The limit on the transfer rate is for machines that go on meanwhile.
         let unlimited = json!({ "max-bandwidth": u32::MAX });
         self.monitor.execute_with("migrate-set-parameters", &unlimited)?;
-        let uri = format!("file:{}", file.display());
-        self.monitor.execute_with("migrate", &json!({ "uri": uri }))?;
+        self.monitor.execute_with("migrate-set-capabilities", &without_memory())?;
+        self.monitor.execute_with("migrate", &json!({ "uri": uri(file) }))?;
         self.wait_for_migration(limit)
     }
 
@@ -228,6 +230,15 @@ impl RunningMachine {
         let per_second = rustix::param::clock_ticks_per_second();
         Some(Duration::from_millis(ticks.saturating_mul(1000).checked_div(per_second)?))
     }
+}
+
+/// A machine's state without memory that is in a file which its copies read, too: they need not wait until all of it is read.
+fn without_memory() -> serde_json::Value {
+    json!({ "capabilities": [{ "capability": "x-ignore-shared", "state": true }] })
+}
+
+fn uri(state: &Path) -> String {
+    format!("file:{}", state.display())
 }
 
 /// User and system ticks in a `/proc/PID/stat` line (proc_pid_stat(5), fields 14 and 15). The second field is the program's

@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sm_host::clock::Clock;
@@ -18,11 +18,11 @@ use sm_release::signature::failure_signature;
 
 use super::{
     bench::{Bench, Stage},
-    catalog::{Class, Means, Test},
+    catalog::{Class, Gate, Means, Test},
     dirt::Fingerprint,
     external::play,
     finding::{Findings, Looked, Stop},
-    machine::{BOOT, Machine},
+    machine::{BOOT, Limit, Machine},
     room::Needs,
     run::{Evidence, Tried, attempt},
     scan::{Scanned, scan},
@@ -114,6 +114,9 @@ impl<'a> Crew<'a> {
 
     /// One test with machines of its own.
     fn own(&self, test: &'static Test) {
+        if needs_copy(test) {
+            self.base();
+        }
         self.attempt(test, |bench| match test.means {
             Means::Boot(start) => start(bench),
             Means::External(external) if test.class == Class::Boot => {
@@ -130,6 +133,7 @@ impl<'a> Crew<'a> {
     /// Tests that look at one machine, which goes from one to the next as long as it is left as it was found.
     fn shared(&self, tests: &[&'static Test]) {
         let mut shared: Option<(Machine<'a>, Fingerprint)> = None;
+        self.base();
         for test in tests {
             let dirt = RefCell::new(Vec::new());
             self.attempt_with(
@@ -160,8 +164,8 @@ impl<'a> Crew<'a> {
         }
     }
 
-    fn attempt(&self, test: &'static Test, work: impl FnOnce(&Bench<'a>) -> Looked) {
-        self.attempt_with(test, work, |_| Vec::new());
+    fn attempt(&self, test: &'static Test, work: impl FnOnce(&Bench<'a>) -> Looked) -> Tried {
+        self.attempt_with(test, work, |_| Vec::new())
     }
 
     /// One attempt, with room for its machines, a directory, a deadline and somebody who watches it. What `further` results it
@@ -171,7 +175,7 @@ impl<'a> Crew<'a> {
         test: &'static Test,
         work: impl FnOnce(&Bench<'a>) -> Looked,
         further: impl FnOnce(&Attempt) -> Vec<Tried>,
-    ) {
+    ) -> Tried {
         let limit = test.limit.on(&self.stage.host);
         let (tried, trail) = match self.stage.room.reserve(test.needs) {
             Ok(_reserved) => {
@@ -185,8 +189,9 @@ impl<'a> Crew<'a> {
         };
         let mut results = further(&tried.attempt);
         results.extend(self.scan(&tried.attempt, &trail));
-        results.insert(0, tried);
+        results.insert(0, tried.clone());
         self.tell(results);
+        tried
     }
 
     fn tell(&self, results: Vec<Tried>) {
@@ -251,52 +256,76 @@ impl<'a> Crew<'a> {
         self.tell(vec![tried]);
     }
 
-    /// A copy of a machine that runs. The first one who asks boots that machine.
+    /// What all copies go on from. The first one who asks boots that machine.
+    fn base(&self) -> &'a Base {
+        self.stage.base.0.get_or_init(|| self.boot_base())
+    }
+
+    /// A copy of a machine that runs.
     fn copy(&self, bench: &Bench<'a>) -> Result<Machine<'a>, Stop> {
-        bench.phase("boot");
-        let base = self.stage.base.0.get_or_init(|| self.boot_base());
-        let (saved, base_plan) = base.as_ref().map_err(|(stop, _)| stop.clone())?;
+        let (saved, base_plan) = self.base().as_ref().map_err(|(stop, _)| stop.clone())?;
         bench.phase("copy");
         let plan = VmPlan {
             start: Start::Copied(saved.clone()),
             dir: bench.dir().join("copy"),
+            can_be_saved: false,
             ..base_plan.clone()
         };
+        let began = Instant::now();
         let mut machine = bench.start("copy", plan)?;
         machine.refresh()?;
+        bench.note(&format!("copy: answered after {} ms", began.elapsed().as_millis()));
         bench.phase("assert");
         Ok(machine)
     }
 
-    /// Boots the machine that copies are made of, and saves it. What it says is looked through as if it were a test's.
+    /// Boots the machine that copies are made of, and saves it: an attempt of its own, so that no test's time holds this.
     fn boot_base(&self) -> Base {
-        let limit = self.stage.host.pace().within(2 * BOOT).allowed();
-        let trail = Arc::new(Trail::new(Deadline::within(limit)));
-        let bench = Bench::new(self.stage, Needs::ONE, self.stage.dir.join("base"), Arc::clone(&trail));
-        let saved = bench.boot("base").and_then(|machine| {
-            let plan = machine.plan().clone();
-            Ok((machine.save()?, plan))
+        let base = RefCell::new(None);
+        let told = self.attempt(&BASE, |bench| {
+            let (saved, findings) = save_booted(bench)?;
+            base.replace(Some(saved));
+            Ok(findings)
         });
-        self.tell(self.scan(&base_attempt(self.order), &trail));
-        saved.map_err(|stop| (stop, evidence(&trail)))
+        base.into_inner().ok_or_else(|| {
+            let message = format!("the machine that others are copied from: {}", told.attempt.message);
+            let stop = match told.attempt.outcome {
+                AttemptOutcome::Cancelled => Stop::Cancelled,
+                AttemptOutcome::Timeout => Stop::Late(message),
+                AttemptOutcome::Fail => Stop::Broken(message),
+                _ => Stop::Trouble { class: "base", message },
+            };
+            (stop, told.evidence)
+        })
     }
 }
 
-/// What stands for the machine that copies are made of where a test's attempt would.
-fn base_attempt(order: &Order<'_>) -> Attempt {
-    Attempt {
-        test: "base".parse().expect("it is a test name"),
-        scenario: scenario(),
-        number: 1,
-        isolation: order.isolation,
-        outcome: AttemptOutcome::Pass,
-        phase: "boot".to_owned(),
-        message: String::new(),
-        signature: None,
-        started: order.clock.now(),
-        duration_millis: 0,
-        logs: Vec::new(),
-    }
+/// The boot of the machine that others are copied from.
+static BASE: Test = Test {
+    name: "boot.base",
+    class: Class::Boot,
+    gate: Gate::Blocking,
+    asserts: "the machine that others are copied from boots and can be saved",
+    means: Means::Boot(|bench| save_booted(bench).map(|(_, findings)| findings)),
+    limit: Limit::AtFullSpeed(BOOT.saturating_mul(2)),
+    needs: Needs::ONE,
+};
+
+fn save_booted(bench: &Bench<'_>) -> Result<((Saved, VmPlan), Findings), Stop> {
+    bench.phase("boot");
+    let mut plan = bench.plan("base", bench.release())?;
+    plan.can_be_saved = true;
+    let mut machine = bench.start("base", plan.clone())?;
+    let report = machine.healthy_boot()?;
+    bench.phase("save");
+    let saved = machine.save()?;
+    Ok(((saved, plan), Findings::of(format!("a boot of {} ms", report.settled_millis))))
+}
+
+/// Whether a test works with a copy of a machine that runs.
+fn needs_copy(test: &Test) -> bool {
+    matches!(test.means, Means::Shared(_) | Means::Clone(_))
+        || matches!(test.means, Means::External(_) if test.class != Class::Boot)
 }
 
 /// What a test left behind in a machine that others look at: a result of its own, because it says nothing about what the test

@@ -59,8 +59,8 @@ ip link set hand0 up
 
 /// Tells whether the neighbour answers.
 const NEIGHBOUR: &str = r#"
-ping -c 1 -W 5 -q 192.0.2.1 > /dev/null && echo "by hand 4"
-ping -c 1 -W 5 -q 2001:db8::1 > /dev/null && echo "by hand 6"
+ping -n -c 1 -w 5 -q 192.0.2.1 > /dev/null && echo "by hand 4"
+ping -n -c 1 -w 5 -q 2001:db8::1 > /dev/null && echo "by hand 6"
 ip route get 198.51.100.7 | grep -q 'via 192.0.2.1' && echo "by hand route"
 [ "$(cat /sys/class/net/hand0/mtu)" = 1400 ] && echo "by hand mtu"
 true

@@ -47,14 +47,15 @@ run() { name=$1; options=$2; script=$3
 run exit '' 'exit 42'
 run volume "--mount type=bind,src=$volume,dst=/volume,options=rbind:rw" 'echo from inside > /volume/file; read -r line < /volume/file; echo "$line"'
 echo "volume holds $(cat $volume/file)"
-run memory '--memory-limit 33554432' 'cat /sys/fs/cgroup/memory.max; a=xxxxxxxx; while :; do a=$a$a; done'
+run memory '--memory-limit 33554432' 'a=xxxxxxxx; while :; do a=$a$a; done'
 run read-only '--read-only' 'echo x > /file && echo written || echo refused'
 run seccomp '--seccomp' 'while read -r key value; do [ "$key" = Seccomp: ] && echo "mode $value"; done < /proc/self/status'
 run capabilities '' 'while read -r key value; do [ "$key" = CapEff: ] && echo "caps $value"; done < /proc/self/status'
 run user "--uidmap 0:100000:65536 --gidmap 0:100000:65536 --mount type=bind,src=$volume,dst=/volume,options=rbind:rw" 'id -u; echo x > /volume/mapped'
 echo "user owns $(stat -c %u $volume/mapped 2>/dev/null)"
 run others '' 'read -r line < /proc/1/comm; echo "first $line"; cat /etc/boxcar/update.conf /usr/lib/os-release 2>/dev/null | cat'
-ctr run --detach localhost/try:1 try-kept /usr/bin/sleep 1000
+ctr run --detach --memory-limit 33554432 localhost/try:1 try-kept /usr/bin/sleep 1000
+echo "memory says $(cat /sys/fs/cgroup/default/try-kept/memory.max)"
 before=$(ctr tasks ls | grep '^try-kept ')
 systemctl restart containerd
 after=$(ctr tasks ls | grep '^try-kept ')

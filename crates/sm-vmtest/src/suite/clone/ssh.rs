@@ -1,7 +1,7 @@
 //! `ssh.hardening`: only a key logs in, only as somebody who may, and only modern algorithms are spoken.
 
 use std::{
-    io::Read,
+    io::{Read, Write},
     net::TcpStream,
     time::{Duration, Instant},
 };
@@ -77,6 +77,8 @@ fn greeting(machine: &mut Machine<'_>) -> Result<Offer, Stop> {
     let port = machine.forward(22)?;
     let mut stream = TcpStream::connect(("127.0.0.1", port)).map_err(trouble)?;
     stream.set_read_timeout(Some(GREETING)).map_err(trouble)?;
+    // A server offers nothing to who has not said which protocol they speak (RFC 4253, section 4.2).
+    stream.write_all(b"SSH-2.0-stationmaster\r\n").map_err(trouble)?;
     let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
     let deadline = Instant::now() + GREETING;
     while Instant::now() < deadline {
