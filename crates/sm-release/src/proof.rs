@@ -62,7 +62,7 @@ pub enum ProofError {
     #[error("cannot read the signature: expected `-----BEGIN SSH SIGNATURE-----`")]
     Signature,
     /// The signature was not made over these bytes by any of the keys.
-    #[error("the signature was made by none of the {n_keys} keys over this statement")]
+    #[error("the signature over this statement was made by no key that is known ({n_keys})")]
     NotSigned {
         /// How many keys were tried.
         n_keys: usize,

@@ -1,6 +1,8 @@
 //! `stationmaster release`: a train from its opening to its closing. Steps that the system can do are done by `release run`.
 
 pub(crate) mod evidence;
+#[cfg(test)]
+mod interrupted;
 pub(crate) mod open;
 mod publish;
 mod run;

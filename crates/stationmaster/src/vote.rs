@@ -1,11 +1,7 @@
 //! `stationmaster vote`: Go, No-Go, or leaving it to others. A vote is signed and bound to the evidence as it is.
 
 use clap::Subcommand;
-use sm_model::{
-    ItemId,
-    release_event::{BlockerEvent, Event},
-    statement::Choice,
-};
+use sm_model::{ItemId, release_event::Event, statement::Choice};
 use sm_release::train::{
     Command,
     command::Which,
@@ -98,6 +94,7 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     told::tell(ctx, &events)
 }
 
+/// Opens a blocker, or finds the one that this person opened before they were interrupted.
 fn open_for(
     project: &mut Project<'_>,
     which: Which,
@@ -108,9 +105,11 @@ fn open_for(
         channels: vec![which.channel],
         issue: String::new(),
     })?;
-    let id = opened.iter().find_map(|event| match event {
-        Event::Blocker(BlockerEvent::Opened { id, .. }) => Some(*id),
-        _ => None,
-    });
-    Ok((opened, id))
+    let who = project.who()?;
+    let open = project.state.blockers.iter().filter(|(_, blocker)| blocker.closed.is_none());
+    let found = open
+        .filter(|(_, blocker)| blocker.by == who && blocker.title == title)
+        .map(|(id, _)| *id)
+        .next_back();
+    Ok((opened, found))
 }

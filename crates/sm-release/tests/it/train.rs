@@ -341,6 +341,12 @@ fn a_train_slips_three_times_at_most_and_never_to_a_closed_day() {
     for day in ["2026-12-03", "2026-12-07", "2026-12-08"] {
         world.say("dan", slip(None)).unwrap();
         assert_eq!(world.state.trains[&which.train].day.to_string(), day);
+        assert_eq!(
+            world.say("dan", slip(None)).unwrap(),
+            [],
+            "said again before that day it is no other slip"
+        );
+        world.now = format!("{day}T20:00:00Z").parse().unwrap();
     }
     assert_eq!(world.refused("dan", slip(None)), ["slipped-too-often"]);
 }

@@ -7,7 +7,7 @@ const INDENT: &str = "    ";
 
 /// Something that is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Act {
+pub(crate) enum Act {
     /// The clock is set.
     Clock(Timestamp),
     /// Somebody gives a command.
@@ -28,9 +28,9 @@ pub(super) enum Act {
 
 /// A script: lines that are kept as they are, and acts with what is said after them.
 #[derive(Debug)]
-pub(super) struct Script {
+pub(crate) struct Script {
     /// Everything that is done, in order.
-    pub(super) acts: Vec<Act>,
+    pub(crate) acts: Vec<Act>,
     parts: Vec<Part>,
 }
 
@@ -46,7 +46,7 @@ impl Script {
     ///
     /// # Errors
     /// When a line is of no kind.
-    pub(super) fn parse(text: &str) -> anyhow::Result<Script> {
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Script> {
         let mut script = Script { acts: vec![], parts: vec![] };
         for (idx, line) in text.lines().enumerate() {
             if let Some(said) = line.strip_prefix(INDENT) {
@@ -83,7 +83,7 @@ impl Script {
     }
 
     /// What is said otherwise than in the script, as people compare texts.
-    pub(super) fn differences(&self, played: &[String]) -> String {
+    pub(crate) fn differences(&self, played: &[String]) -> String {
         let acts = self.parts.iter().filter_map(|part| match part {
             Part::Act { line, said, line_number } => Some((line, said, line_number)),
             Part::Line(_) => None,
@@ -100,7 +100,7 @@ impl Script {
     }
 
     /// The script with what was said now.
-    pub(super) fn with(&self, played: &[String]) -> String {
+    pub(crate) fn with(&self, played: &[String]) -> String {
         let mut text = String::new();
         let mut played = played.iter().zip(&self.acts);
         for part in &self.parts {

@@ -42,16 +42,16 @@ const SMALL_RULES: [(&str, &str); 2] = [
 ];
 
 /// A project of a script's own.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     folder: tempfile::TempDir,
     clock: FakeClock,
     /// Versions of candidates that were composed so far, so that no two have the same digest.
-    pub(super) n_composed: u32,
+    pub(crate) n_composed: u32,
 }
 
 impl Stage {
     /// Sets the stage with the rules of a folder, or the small ones.
-    pub(super) fn set(rules: Option<&Path>) -> anyhow::Result<Stage> {
+    pub(crate) fn set(rules: Option<&Path>) -> anyhow::Result<Stage> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let own = folder.path().join("rules");
         fs::create_dir(&own)?;
@@ -64,7 +64,7 @@ impl Stage {
     }
 
     /// Plays one act; gives what is said.
-    pub(super) fn play(&mut self, act: &Act) -> anyhow::Result<String> {
+    pub(crate) fn play(&mut self, act: &Act) -> anyhow::Result<String> {
         match act {
             Act::Clock(time) => {
                 self.clock.set(*time);
@@ -79,17 +79,17 @@ impl Stage {
     }
 
     /// The time on stage.
-    pub(super) fn now(&self) -> sm_model::Timestamp {
+    pub(crate) fn now(&self) -> sm_model::Timestamp {
         self.clock.now()
     }
 
     /// Where a file of the stage lies.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// The project, as somebody without a key opens it.
-    pub(super) fn project_args(&self, who: &str) -> anyhow::Result<Args> {
+    pub(crate) fn project_args(&self, who: &str) -> anyhow::Result<Args> {
         let key = self.path(&format!("{who}.key"));
         Ok(Args {
             db: self.path("project.db"),
@@ -100,7 +100,7 @@ impl Stage {
     }
 
     /// Does something with the project and tells what came of it.
-    pub(super) fn with_project(
+    pub(crate) fn with_project(
         &self,
         who: &str,
         work: impl FnOnce(&mut Project<'_>) -> anyhow::Result<Vec<sm_model::release_event::Event>>,
@@ -113,7 +113,7 @@ impl Stage {
     }
 
     /// Makes people with roles, and their keys.
-    pub(super) fn people(&self, people: &BTreeMap<String, Vec<String>>) -> anyhow::Result<()> {
+    pub(crate) fn people(&self, people: &BTreeMap<String, Vec<String>>) -> anyhow::Result<()> {
         let mut file = String::new();
         for (name, roles) in people {
             let seed = digest_bytes(name.as_bytes()).0;
@@ -135,14 +135,20 @@ impl Stage {
         line.extend(words.iter().map(|word| word.replace(PLACE, &place)));
         let verb = words.first().map_or("", String::as_str);
         let own = |name: &str| self.path(name).display().to_string();
+        let mut add = |flag: &str, value: String| {
+            if !words.iter().any(|word| word == flag) {
+                line.extend([flag.to_owned(), value]);
+            }
+        };
         if OF_PROJECT.contains(&verb) || OF_MEMORY.contains(&verb) {
-            line.extend(["--db".to_owned(), own("project.db"), "--as".to_owned(), who.to_owned()]);
+            add("--db", own("project.db"));
+            add("--as", who.to_owned());
         }
         if OF_PROJECT.contains(&verb) {
-            line.extend(["--rules".to_owned(), own("rules")]);
+            add("--rules", own("rules"));
             let key = format!("{who}.key");
             if self.path(&key).exists() {
-                line.extend(["--key".to_owned(), own(&key)]);
+                add("--key", own(&key));
             }
         }
         let written = RefCell::new(String::new());

@@ -2,7 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Played;
+use sm_model::release_event::Envelope;
+use sm_store::{EventLog, Until};
+
+use super::{
+    Played,
+    script::{Act, Script},
+    stage::Stage,
+};
 
 /// Set to anything, this writes down what the commands say now instead of comparing: `UPDATE_SCENARIOS=1 cargo test -p stationmaster`.
 const UPDATE: &str = "UPDATE_SCENARIOS";
@@ -55,4 +62,29 @@ fn a_script_alone_in_a_folder_is_played_under_small_rules() {
     std::fs::write(&path, "dan> gate explain go alpha\n").unwrap();
     let told = compare(&path).unwrap();
     assert!(told.contains("update.apply"), "{told}");
+}
+
+fn n_events(stage: &Stage) -> usize {
+    let log = EventLog::open(&stage.path("project.db")).unwrap();
+    log.fold::<Envelope, _>(Until::Newest, 0, |n, _| *n += 1).unwrap().0
+}
+
+/// Somebody whose machine stopped does not know whether their command got through, and gives it again.
+#[test]
+fn a_command_that_is_given_again_after_it_got_through_changes_nothing() {
+    let mut repeated = Vec::new();
+    for path in scripts() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut stage = Stage::set(None).unwrap();
+        for act in Script::parse(&text).unwrap().acts {
+            stage.play(&act).unwrap();
+            let Act::Command { who, words } = &act else { continue };
+            let before = n_events(&stage);
+            let said = stage.play(&act).unwrap();
+            if n_events(&stage) != before {
+                repeated.push(format!("{}: {who}> {}\n{said}", path.display(), words.join(" ")));
+            }
+        }
+    }
+    assert!(repeated.is_empty(), "{}", repeated.join("\n"));
 }

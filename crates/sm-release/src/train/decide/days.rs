@@ -84,7 +84,11 @@ pub(super) fn put(
     let mut checks = Checks::default();
     require_reason(&mut checks, &reason, 1);
     checks.extend(closed(state, to));
-    checks.into_result(vec![Event::Calendar(CalendarEvent::Moved { channel, from, to, reason })])
+    let calendar = state.calendar();
+    let last = calendar.moves.get(&channel).into_iter().flatten().rfind(|moved| moved.from == from);
+    let is_so = last.is_some_and(|moved| moved.to == to && moved.reason == reason);
+    let moved = Event::Calendar(CalendarEvent::Moved { channel, from, to, reason });
+    checks.into_result(if is_so { vec![] } else { vec![moved] })
 }
 
 /// Why nothing is published on a day.

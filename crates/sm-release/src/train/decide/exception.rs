@@ -74,6 +74,12 @@ pub(super) fn ask_waiver(
         || format!("no release on its way has the manifest {:.12}", waiver.manifest.to_string()),
         "the manifest of a candidate",
     );
+    let same = state.waivers.iter().find(|(_, known)| {
+        let asked = &known.asked.statement;
+        let about = |waiver: &Waiver| (waiver.manifest, waiver.requirement.clone(), waiver.scenario.clone());
+        about(asked) == about(waiver) && known.withdrawn.is_none() && now < asked.expires
+    });
+    asked_once(&mut checks, same.map(|(id, _)| *id));
     checks.require(
         !is_never_waived(state, waiver, now),
         "never-waive",
@@ -81,6 +87,16 @@ pub(super) fn ask_waiver(
         "a candidate that fulfils it",
     );
     checks.into_result(vec![Event::Exception(ExceptionEvent::WaiverAsked { waiver: signed })])
+}
+
+fn asked_once(checks: &mut Checks, known: Option<ItemId>) {
+    if let Some(id) = known {
+        checks.push(Refusal::new(
+            "asked-already",
+            format!("{id} asks for the same"),
+            format!("a second person standing behind {id}, or taking it back first"),
+        ));
+    }
 }
 
 /// Whether every gate that asks for it says that nobody may waive it.
@@ -121,6 +137,13 @@ pub(super) fn ask_override(
     term(&mut checks, lifted.at, lifted.expires);
     require_reason(&mut checks, &lifted.reason, MIN_OVERRIDE_REASON);
     by_maintainer(&mut checks, state, &lifted.by, &signed);
+    let same = state.overrides.iter().find(|(_, known)| {
+        let asked = &known.asked.statement;
+        (asked.rule, asked.evidence) == (lifted.rule, lifted.evidence)
+            && known.withdrawn.is_none()
+            && now < asked.expires
+    });
+    asked_once(&mut checks, same.map(|(id, _)| *id));
     let poll = release.poll().filter(|poll| poll.decision.is_none());
     checks.require(
         poll.is_some_and(|poll| poll.poll.evidence == lifted.evidence) && lifted.format == Override::FORMAT,
@@ -185,6 +208,7 @@ pub(super) fn withdraw(state: &State, id: ItemId, reason: String) -> Result<Vec<
 
 pub(super) fn open_blocker(
     state: &State,
+    by: &Handle,
     title: String,
     channels: Vec<Channel>,
     issue: String,
@@ -202,8 +226,12 @@ pub(super) fn open_blocker(
         || "the blocker holds up nothing".to_owned(),
         "naming channels with `--channel`",
     );
+    let is_so = state.blockers.values().any(|known| {
+        known.closed.is_none() && known.by == *by && known.title == title && known.channels == channels
+    });
     let id = next_item(state);
-    checks.into_result(vec![Event::Blocker(BlockerEvent::Opened { id, title, channels, issue })])
+    let opened = Event::Blocker(BlockerEvent::Opened { id, title, channels, issue });
+    checks.into_result(if is_so { vec![] } else { vec![opened] })
 }
 
 pub(super) fn close_blocker(

@@ -62,7 +62,7 @@ pub fn decide(state: &State, by: &Handle, command: Command, now: Timestamp) -> R
         Command::Second(seconding) => exception::second(state, seconding, now),
         Command::Withdraw { id, reason } => exception::withdraw(state, id, reason),
         Command::OpenBlocker { title, channels, issue } => {
-            exception::open_blocker(state, title, channels, issue)
+            exception::open_blocker(state, by, title, channels, issue)
         }
         Command::CloseBlocker { id, resolution, reason } => {
             exception::close_blocker(state, by, id, resolution, reason)

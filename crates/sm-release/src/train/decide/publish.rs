@@ -102,8 +102,8 @@ fn permit(
     checks.require(
         agreed >= N_ACKNOWLEDGED,
         "not-acknowledged",
-        || format!("{agreed} people have acknowledged the point of no return"),
-        format!("{N_ACKNOWLEDGED} people: `stationmaster release acknowledge`"),
+        || format!("{agreed} of {N_ACKNOWLEDGED} people have acknowledged the point of no return"),
+        "maintainers: `stationmaster release acknowledge`",
     );
     require_steps(&mut checks, train, channel, "R4");
     let version = release.plan.version;

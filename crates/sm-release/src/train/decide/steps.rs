@@ -117,8 +117,11 @@ pub(super) fn end(state: &State, place: Place, result: StepResult) -> Result<Vec
         }
         StepResult::Failed { reason } => require_reason(&mut checks, reason, 1),
     }
-    let Place { train, step, channel } = place;
-    checks.into_result(vec![Event::Train(TrainEvent::StepEnded { train, step, channel, result })])
+    let Place { step, channel, .. } = place;
+    let is_so =
+        matches!(train.step(step, channel), Some(StepState::Ended { result: known, .. }) if *known == result);
+    let ended = TrainEvent::StepEnded { train: train.id, step, channel, result };
+    checks.into_result(if is_so { vec![] } else { vec![Event::Train(ended)] })
 }
 
 /// What the system does, and checks, nobody ticks off by hand.
@@ -127,8 +130,20 @@ fn automatic(checks: &mut Checks, kind: &StepKind) {
         kind.how != How::Automatic,
         "automatic",
         || format!("{} ({}) is done by the system", kind.id, kind.title),
-        "letting the system do it: `stationmaster release next`",
+        format!("letting the system do it: {}", automation(kind)),
     );
+}
+
+/// The verb by which the system does an automatic step.
+pub(super) fn automation(kind: &StepKind) -> &'static str {
+    match kind.id {
+        "G1" => "`stationmaster go open`",
+        "G2" | "G3" => "`stationmaster go close`",
+        "N1" => "`stationmaster notes accept`",
+        "R1" => "`stationmaster release acknowledge`, by two people",
+        "R4" | "R5" => "`stationmaster release publish`",
+        _ => "`stationmaster release run`",
+    }
 }
 
 pub(super) fn slip(
@@ -139,6 +154,11 @@ pub(super) fn slip(
     now: Timestamp,
 ) -> Result<Vec<Event>, Refusals> {
     let train = train_of(state, id)?;
+    let is_so = train.slips.last().is_some_and(|(_, known)| *known == reason)
+        && to.map_or(Date::of(now) < train.day, |to| to == train.day);
+    if is_so {
+        return Ok(vec![]);
+    }
     let mut checks = Checks::default();
     require_reason(&mut checks, &reason, 1);
     checks.require(

@@ -7,12 +7,15 @@ use sm_model::{
 };
 
 use super::{
-    Checks, Phase, Refusal, Refusals, Release, State, Train, Which, evidence::no_poll, release_of,
-    require_reason, steps::waiting_for, ticked,
+    Checks, Phase, Refusal, Refusals, Release, State, Train, Which,
+    evidence::no_poll,
+    release_of, require_reason,
+    steps::{automation, waiting_for},
+    ticked,
 };
 use crate::{
     proof::{self, PublicKey, Strength},
-    steps,
+    steps::{self, How},
     train::{draft, question, state::PollState},
 };
 
@@ -72,13 +75,15 @@ pub(super) fn require_steps(checks: &mut Checks, train: &Train, channel: sm_mode
     let kind = steps::TABLE.iter().find(|kind| kind.id == id);
     let open = kind.map(|kind| waiting_for(train, kind, Some(channel))).unwrap_or_default();
     for step in open {
-        let title = steps::TABLE.iter().find(|kind| step.starts_with(kind.id) && step.len() == kind.id.len());
-        let title = title.map_or("", |kind| kind.title);
-        checks.push(Refusal::new(
-            "steps-before",
-            format!("step {step} is open: {title}"),
-            format!("doing it (`stationmaster release step done {step}`), or saying why it does not apply"),
-        ));
+        let known = steps::TABLE.iter().find(|kind| step.starts_with(kind.id) && step.len() == kind.id.len());
+        let title = known.map_or("", |kind| kind.title);
+        let lift = match known {
+            Some(kind) if kind.how == How::Automatic => automation(kind).to_owned(),
+            _ => format!(
+                "doing it (`stationmaster release step done {step}`), or saying why it does not apply"
+            ),
+        };
+        checks.push(Refusal::new("steps-before", format!("step {step} is open: {title}"), lift));
     }
 }
 
@@ -291,8 +296,10 @@ pub(super) fn answer(
         || format!("{voter} does not object"),
         "the name of somebody who does: `stationmaster go status`",
     );
+    let is_so = poll.answers.get(&voter) == Some(&answer);
     let Which { train, channel } = which;
-    checks.into_result(vec![Event::Vote(VoteEvent::ObjectionAnswered { train, channel, voter, answer })])
+    let answered = Event::Vote(VoteEvent::ObjectionAnswered { train, channel, voter, answer });
+    checks.into_result(if is_so { vec![] } else { vec![answered] })
 }
 
 pub(super) fn close(state: &State, signed: Signed<Decision>, now: Timestamp) -> Result<Vec<Event>, Refusals> {
