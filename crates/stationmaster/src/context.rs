@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use sm_host::{clock::Clock, progress::Progress};
+use sm_host::{clock::Clock, fetch::Fetch, progress::Progress};
 use sm_model::exit;
 
 /// How a verb that did not fail has ended.
@@ -41,6 +41,8 @@ pub(crate) struct Context<'a> {
     pub(crate) clock: &'a dyn Clock,
     /// Where data goes.
     pub(crate) out: Out<'a>,
+    /// Where a chat room's server is reached instead of over the network: in scripts that are played.
+    pub(crate) chat: Option<&'a dyn Fetch>,
 }
 
 /// Where data goes.
@@ -57,7 +59,7 @@ impl Context<'static> {
     /// Shows nothing and asks this machine's clock: for tests of single verbs.
     pub(crate) const fn silent(json: bool) -> Self {
         use sm_host::{clock::SystemClock, progress::Silent};
-        Context { json, progress: &Silent, clock: &SystemClock, out: Out::Standard }
+        Context { json, progress: &Silent, clock: &SystemClock, out: Out::Standard, chat: None }
     }
 }
 

@@ -45,6 +45,8 @@ fn advice(cause: &(dyn Error + 'static)) -> Option<Advice> {
         sm_host::files::FileError,
         sm_host::fetch::FetchError,
         sm_host::qemu::QemuError,
+        crate::go::room::RoomError,
+        sm_matrix::Error,
         sm_image::payload::read::ReadError,
         sm_image::payload::write::WriteError,
         sm_host::ssh_agent::AgentError,

@@ -125,8 +125,13 @@ enum Verb {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let progress = progress::display(cli.quiet);
-    let context =
-        Context { json: cli.json, progress: progress.as_ref(), clock: &SystemClock, out: Out::Standard };
+    let context = Context {
+        json: cli.json,
+        progress: progress.as_ref(),
+        clock: &SystemClock,
+        out: Out::Standard,
+        chat: None,
+    };
     let ended = run(&cli.verb, &context);
     drop(progress);
     match ended {

@@ -1,6 +1,7 @@
 //! `stationmaster scenario`: plays scripts of commands against a project of their own, under a clock of their own, and compares what
 //! the commands say with what the script says they do. What runs is the commands themselves.
 
+mod room;
 pub(crate) mod script;
 pub(crate) mod stage;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::Problem;
 use crate::cargo::root;
 
 /// Crate, and the workspace crates it may use.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("sm-model", &[]),
     ("sm-debian", &["sm-model"]),
     ("sm-image", &["sm-model"]),
@@ -22,6 +22,8 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("sm-host", &["sm-model"]),
     // The hash chain is sm-trust's; blobs are files that are whole or absent, which is sm-host's.
     ("sm-store", &["sm-model", "sm-trust", "sm-host"]),
+    // What a message means is sm-release's.
+    ("sm-matrix", &["sm-model", "sm-release", "sm-host"]),
     ("sm-compose", &["sm-model", "sm-debian", "sm-image", "sm-trust", "sm-host"]),
     // Signatures of failures and verdicts over attempts are sm-release's.
     ("sm-vmtest", &["sm-model", "sm-image", "sm-release", "sm-host"]),

@@ -64,7 +64,7 @@ pub fn due(
     let mut n_left_out = 0_usize;
     for vote in &tally.votes {
         let last = last_of(poll, &vote.voter);
-        if last.is_some_and(|last| event_of(&last.proof) == Some(&vote.event.id)) {
+        if last.is_some_and(|last| is_known(last, vote, open_blockers)) {
             continue;
         }
         let word = vote.choice.word();
@@ -103,19 +103,23 @@ pub fn due(
     dues
 }
 
+/// Whether a vote is on record, or nothing new beside the one that is. A No-Go whose blockers were all closed can be said again.
+fn is_known(last: &Signed<Ballot>, vote: &RoomVote, open_blockers: &[ItemId]) -> bool {
+    let Proof::Room { event_id, .. } = &last.proof else { return false };
+    let ballot = &last.statement;
+    let stands = |id: &ItemId| open_blockers.contains(id);
+    let same = (ballot.choice, &ballot.reason) == (vote.choice, &vote.reason)
+        && vote.blockers.iter().filter(|id| stands(id)).all(|id| ballot.blockers.contains(id))
+        && (vote.choice != Choice::NoGo || !vote.binding || ballot.blockers.iter().any(stands));
+    *event_id == vote.event.id || same
+}
+
 fn is_voter(poll: &PollState, handle: &Handle) -> bool {
     poll.poll.voters.iter().any(|voter| voter.handle == *handle)
 }
 
 fn last_of<'p>(poll: &'p PollState, voter: &Handle) -> Option<&'p Signed<Ballot>> {
     poll.ballots.iter().rfind(|ballot| ballot.statement.voter == *voter)
-}
-
-fn event_of(proof: &Proof) -> Option<&String> {
-    match proof {
-        Proof::Room { event_id, .. } => Some(event_id),
-        Proof::Ssh { .. } | Proof::Word => None,
-    }
 }
 
 /// Last votes on record that came from this room, of people who have no other standing there.

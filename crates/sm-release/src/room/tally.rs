@@ -92,6 +92,7 @@ pub fn guest(account: &Account) -> Handle {
 pub fn tally(question: &Question<'_>, timeline: &[RoomEvent]) -> Tally {
     let mut tally = Tally::default();
     let mut last: BTreeMap<Handle, (usize, RoomVote)> = BTreeMap::new();
+    let mut remarks: Vec<(usize, Handle, String)> = Vec::new();
     let timeline = after_post(question, timeline);
     tally.gone = gone(&timeline);
     for (place, event) in timeline.iter().enumerate() {
@@ -103,13 +104,16 @@ pub fn tally(question: &Question<'_>, timeline: &[RoomEvent]) -> Tally {
                 last.insert(vote.voter.clone(), (place, vote));
             }
             Ok(None) => {}
-            Err(remark) => tally.remarks.push(remark),
+            Err((who, remark)) => remarks.push((place, who, remark)),
         }
     }
+    // What somebody said clearly afterwards needs no remark.
+    remarks.retain(|(place, who, _)| last.get(who).is_none_or(|(voted, _)| voted < place));
+    tally.remarks = remarks.into_iter().map(|(_, _, remark)| remark).collect();
+    tally.remarks.dedup();
     let mut votes: Vec<(usize, RoomVote)> = last.into_values().collect();
     votes.sort_by_key(|(place, _)| *place);
     tally.votes = votes.into_iter().map(|(_, vote)| vote).collect();
-    tally.remarks.dedup();
     tally
 }
 
@@ -148,11 +152,14 @@ fn gone(timeline: &[&RoomEvent]) -> BTreeMap<String, Gone> {
 }
 
 impl Question<'_> {
-    /// The vote that an event is; an error is a remark.
-    fn vote(&self, event: &RoomEvent) -> Result<Option<RoomVote>, String> {
+    /// The vote that an event is; an error is a remark about somebody.
+    fn vote(&self, event: &RoomEvent) -> Result<Option<RoomVote>, (Handle, String)> {
         let speaker = self.speaker(&event.sender);
         let is_known = matches!(speaker, Speaker::Maintainer(_));
-        let remark = |what: &str| format!("{} ({}): {what}", name(&speaker), event.sender);
+        let remark = |what: &str| {
+            let who = name(&speaker);
+            (who.clone(), format!("{who} ({}): {what}", event.sender))
+        };
         let said = match self.said(event) {
             Said::Nothing => {
                 let hidden = matches!(event.what, What::Encrypted) && is_known;

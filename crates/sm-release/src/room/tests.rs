@@ -204,6 +204,13 @@ fn a_thumb_down_or_a_no_go_without_a_reason_is_told_and_not_counted() {
 }
 
 #[test]
+fn what_is_said_clearly_afterwards_needs_no_remark() {
+    let unclear = answer("$1", "@alice:x", "!go if it works");
+    assert_eq!(counted(&[unclear.clone(), answer("$2", "@alice:x", "!go")]).remarks, [""; 0]);
+    assert_eq!(counted(&[answer("$2", "@alice:x", "!go"), unclear]).remarks.len(), 1);
+}
+
+#[test]
 fn votes_from_before_the_question_are_not_votes_on_it() {
     let post = event(POST, BOT, "m.room.message", json!({ "msgtype": "m.notice", "body": "?" }));
     let tally = counted(&[message("$1", "@alice:x", "!go 4902.0.0"), post, answer("$2", "@bob:x", "!go")]);
@@ -308,6 +315,19 @@ fn a_vote_is_recorded_once_however_often_the_room_is_read() {
     let changed = [&events[..], &[answer("$3", "@alice:x", "!no-go found something")]].concat();
     assert_eq!(record(&mut poll, &changed), ["alice No-Go"]);
     assert_eq!(owed(&poll, &changed), Dues::default());
+}
+
+#[test]
+fn saying_the_same_again_is_nothing_new_unless_its_blockers_are_closed() {
+    let mut poll = poll();
+    let once = vec![answer("$1", "@alice:x", "!go"), answer("$2", "@bob:x", "!no-go #7 x")];
+    assert_eq!(record(&mut poll, &once).len(), 2);
+    poll.ballots[1].statement.blockers = vec![ItemId(7)];
+    let again = [once, vec![answer("$3", "@alice:x", "!go"), answer("$4", "@bob:x", "!no-go x")]].concat();
+    assert_eq!(owed(&poll, &again), Dues::default());
+    let tally = counted(&again);
+    let closed = due(&poll, &ROOM.parse().unwrap(), &tally, Strength::Room, &[]);
+    assert_eq!(closed.votes.iter().map(|due| due.voter.as_str()).collect::<Vec<_>>(), ["bob"]);
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn votes_from_a_room_decide_where_the_policy_says_so_and_are_verified_by_their_m
     let verification = verify(&bundle, None);
     assert!(verification.holds(), "{verification}");
     let trusted = verification.trusted.join("\n");
-    assert!(trusted.contains("the chat servers, for the vote of alice"), "{trusted}");
+    assert!(trusted.contains("the chat servers, for votes of alice"), "{trusted}");
 }
 
 #[test]

@@ -150,7 +150,10 @@ fn publish(place: &Path, progress: &dyn Progress) -> anyhow::Result<String> {
     }
     let written = RefCell::new(String::new());
     let clock = FakeClock::new(noon());
-    crate::run_line(&line, &Context { json: false, progress, clock: &clock, out: Out::Text(&written) })?;
+    crate::run_line(
+        &line,
+        &Context { json: false, progress, clock: &clock, out: Out::Text(&written), chat: None },
+    )?;
     Ok(written.take())
 }
 

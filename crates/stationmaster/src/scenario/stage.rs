@@ -13,6 +13,7 @@ use sm_host::{
     clock::{Clock, FakeClock},
     progress::Silent,
 };
+use sm_matrix::fake::FakeHomeserver;
 use sm_model::Handle;
 use sm_release::proof::{PrivateKey, digest_bytes};
 
@@ -45,6 +46,8 @@ const SMALL_RULES: [(&str, &str); 2] = [
 pub(crate) struct Stage {
     folder: tempfile::TempDir,
     clock: FakeClock,
+    /// Where people chat, where a script has a room.
+    pub(super) chat: FakeHomeserver,
     /// Versions of candidates that were composed so far, so that no two have the same digest.
     pub(crate) n_composed: u32,
 }
@@ -60,7 +63,7 @@ impl Stage {
             Some(rules) => copy_files(rules, &own)?,
         }
         let noon = "2026-01-01T12:00:00Z".parse().expect("the literal is a time");
-        Ok(Stage { folder, clock: FakeClock::new(noon), n_composed: 0 })
+        Ok(Stage { folder, clock: FakeClock::new(noon), chat: FakeHomeserver::new(), n_composed: 0 })
     }
 
     /// Plays one act; gives what is said.
@@ -152,8 +155,13 @@ impl Stage {
             }
         }
         let written = RefCell::new(String::new());
-        let context =
-            Context { json: false, progress: &Silent, clock: &self.clock, out: Out::Text(&written) };
+        let context = Context {
+            json: false,
+            progress: &Silent,
+            clock: &self.clock,
+            out: Out::Text(&written),
+            chat: Some(&self.chat),
+        };
         let ended = Cli::try_parse_from(line)
             .map_err(anyhow::Error::from)
             .and_then(|cli| crate::run(&cli.verb, &context));

@@ -15,7 +15,11 @@
 //! * muted net.dhcp in alpha until 2026-12-10 by bob, approved by carol
 //! * file policy.toml
 //! * changed FILE: OLD becomes NEW
+//! * room
+//! * in the room, alice answers: !go
 //! ```
+//!
+//! What else happens in a room is listed in `room.rs`.
 
 use std::{collections::BTreeMap, fs};
 
@@ -33,7 +37,7 @@ use sm_release::{
 };
 use sm_store::TestHistory;
 
-use super::stage::Stage;
+use super::{room, stage::Stage};
 use crate::project::{Meant, Project};
 
 /// Who records what happens by itself.
@@ -56,6 +60,8 @@ pub(super) fn happen(stage: &mut Stage, what: &str, block: &str) -> anyhow::Resu
         "muted" => muted(stage, rest),
         "file" => file(stage, rest, block),
         "changed" => changed(stage, rest),
+        "room" => room::open(stage),
+        "in" => room::happen(stage, rest),
         _ => bail!("`{what}` is nothing that can happen: see docs/release-train.md"),
     }
 }

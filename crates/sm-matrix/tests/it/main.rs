@@ -1,0 +1,3 @@
+//! A room of a homeserver that is up, down, slow, forgetful, repetitive or hostile.
+
+mod room;
