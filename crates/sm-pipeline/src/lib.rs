@@ -6,14 +6,12 @@
 //! |---|---|
 //! | [`journal`] | steps with times and bytes, written down as they end, reused where their inputs are the same |
 //! | [`table`] | steps as a table for a person |
-//! | [`host_state`] | which release a guest runs, from which slot, and what else it could boot |
 //! | [`publish`] | a staged release becomes public, whole or not at all |
 //! | [`demo`] | all of it, from the real archive to the machine that came back |
 //! | [`story`] | one machine's life: boot, update, a bad update, back to the good one |
 
 pub mod demo;
 mod error;
-pub mod host_state;
 pub mod journal;
 pub mod publish;
 pub mod story;

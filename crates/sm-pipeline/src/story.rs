@@ -13,12 +13,12 @@ use sm_model::{
 use sm_vmtest::{
     Answer, BootReport, Deadline, Vm, VmError, VmPlan,
     endpoint::{Endpoint, Served, StartEndpoint},
+    host_state::{HostState, Slot},
     vm::{Screen, VmHost},
 };
 
 use crate::{
     Error,
-    host_state::{HostState, Slot},
     journal::{Journal, Step},
 };
 

@@ -55,6 +55,11 @@ impl BootReport {
         })
     }
 
+    /// What systemd thinks of it, in words.
+    pub fn in_words(&self) -> String {
+        format!("the system is `{}`, failed units: {}", self.state, self.failed_units.join(", "))
+    }
+
     /// Whether systemd is content.
     pub fn is_healthy(&self) -> bool {
         self.state == "running" && self.failed_units.is_empty()

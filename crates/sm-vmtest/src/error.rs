@@ -56,6 +56,14 @@ pub enum VmError {
         /// The end of what it said.
         output: String,
     },
+    /// The guest answered what no host of ours would.
+    #[error("the guest did not tell {expected}: it said `{found}`")]
+    Unexpected {
+        /// What was asked for.
+        expected: &'static str,
+        /// What it said.
+        found: String,
+    },
     /// The machine ended although nobody asked it to.
     #[error("the machine ended while {doing}; {seen}")]
     Ended {

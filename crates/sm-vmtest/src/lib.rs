@@ -11,6 +11,7 @@
 //! | [`console`] | what the guest said on its console |
 //! | [`rules`] | the rules that judge consoles and journals |
 //! | [`deadline`] | time limits that grow with the accelerator's slowness |
+//! | [`host_state`] | which release a guest runs, from which slot, and what else it could boot |
 //! | [`vm`] | a virtual machine with its disk, console and shell |
 //! | [`boot`] | how a boot went |
 //! | [`endpoint`] | the seam to the update server |
@@ -23,6 +24,7 @@ pub mod deadline;
 pub mod endpoint;
 mod error;
 pub mod guest;
+pub mod host_state;
 pub mod rules;
 pub mod suite;
 pub mod transcript;

@@ -295,6 +295,14 @@ impl Vm {
         Ok(self.machine.forward(guest)?)
     }
 
+    /// Writes over its first disk behind the guest's back, as a failing or a malicious disk would.
+    ///
+    /// # Errors
+    /// When QEMU does not.
+    pub fn overwrite_disk(&mut self, at: u64, byte: u8, n_bytes: u64) -> Result<(), VmError> {
+        Ok(self.machine.overwrite_disk(at, byte, n_bytes)?)
+    }
+
     /// Plugs the network cable in, or pulls it out.
     ///
     /// # Errors

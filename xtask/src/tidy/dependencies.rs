@@ -25,8 +25,8 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     // What a message means is sm-release's.
     ("sm-matrix", &["sm-model", "sm-release", "sm-host"]),
     ("sm-compose", &["sm-model", "sm-debian", "sm-image", "sm-trust", "sm-host"]),
-    // Signatures of failures and verdicts over attempts are sm-release's.
-    ("sm-vmtest", &["sm-model", "sm-image", "sm-release", "sm-host"]),
+    // Signatures of failures and verdicts over attempts are sm-release's; tests of updates sign releases of their own.
+    ("sm-vmtest", &["sm-model", "sm-image", "sm-trust", "sm-release", "sm-host"]),
     (
         "sm-pipeline",
         &[

@@ -21,7 +21,7 @@ pub fn arguments(machine: &Machine) -> Vec<OsString> {
     argv.props("-mon", Props::of("chardev=monitor").is("mode", "control"));
     argv.pair("-device", "virtio-rng-pci");
     for (i, disk) in machine.disks.iter().enumerate() {
-        attach_disk(&mut argv, i, disk);
+        attach_disk(&mut argv, i, disk, &machine.boot);
     }
     network(&mut argv, &machine.network);
     ports(&mut argv, machine);
@@ -39,15 +39,13 @@ pub fn arguments(machine: &Machine) -> Vec<OsString> {
 }
 
 fn platform(argv: &mut Argv, machine: &Machine) {
-    let platform = Props::of(match machine.arch {
-        Arch::Amd64 => "q35,smm=off,vmport=off,hpet=off,graphics=off",
-        Arch::Arm64 => "virt,gic-version=max",
-    });
-    let platform = memory(argv, machine, platform);
+    let platform = memory(argv, machine, Props::of(platform_devices(machine)));
     argv.props("-machine", platform);
     let (accelerator, cpu) = match (machine.accelerator, machine.arch) {
         (Accelerator::Kvm, _) => ("kvm", "host"),
-        (Accelerator::Emulation, Arch::Amd64) => ("tcg,thread=multi", "max"),
+        // Every processor feature but those that only cost an emulator time: fifth-level page tables, a hypervisor in the guest (two
+        // modules to load), protection keys and MPX (registers to save, and a TLB flush, at each switch of processes).
+        (Accelerator::Emulation, Arch::Amd64) => ("tcg,thread=multi", "max,-la57,-svm,-pku,-mpx"),
         // Pointer authentication with its specified algorithm costs an emulator half its speed.
         (Accelerator::Emulation, Arch::Arm64) => ("tcg,thread=multi", "max,pauth-impdef=on"),
     };
@@ -70,17 +68,40 @@ fn memory(argv: &mut Argv, machine: &Machine, platform: Props) -> Props {
     platform.is("memory-backend", "memory")
 }
 
+/// What an emulated PC's kernel must be told: its check of the timer interrupt counts ticks against a processor that a busy host
+/// stops at will, and panics when they do not come.
+const NO_TIMER_CHECK: &str = "no_timer_check";
+
+/// The platform without the devices that it would bring along. An emulated PC keeps its HPET: without one, Linux measures the time
+/// stamp counter against ticks that came late, finds it unstable, and asks the ACPI timer for the time, which is slow.
+const fn platform_devices(machine: &Machine) -> &'static str {
+    match (machine.arch, machine.accelerator) {
+        (Arch::Amd64, Accelerator::Kvm) => "q35,smm=off,vmport=off,hpet=off,graphics=off,sata=off,smbus=off",
+        (Arch::Amd64, Accelerator::Emulation) => {
+            "q35,smm=off,vmport=off,hpet=on,graphics=off,sata=off,smbus=off"
+        }
+        (Arch::Arm64, _) => "virt,gic-version=max",
+    }
+}
+
 fn boot(argv: &mut Argv, machine: &Machine) {
+    let is_emulated_pc = machine.arch == Arch::Amd64 && machine.accelerator == Accelerator::Emulation;
     match &machine.boot {
         Boot::Uefi { code, variables } => {
             let flash = |unit| Props::of("if=pflash").is("unit", unit).is("format", "raw");
             argv.props("-drive", flash("0").is("readonly", "on").is("file", code));
             argv.props("-drive", flash("1").is("file", variables));
+            if is_emulated_pc {
+                // systemd-stub(7), "SMBIOS Type 11 Strings".
+                let told = format!("io.systemd.stub.kernel-cmdline-extra={NO_TIMER_CHECK}");
+                argv.props("-smbios", Props::of("type=11").is("value", told));
+            }
         }
         Boot::Kernel { kernel, initrd, command_line } => {
             argv.pair("-kernel", kernel);
             argv.pair("-initrd", initrd);
-            argv.pair("-append", command_line);
+            let told = if is_emulated_pc { NO_TIMER_CHECK } else { "" };
+            argv.pair("-append", format!("{command_line} {told}").trim_end());
         }
         Boot::Raw(image) if machine.arch == Arch::Arm64 => argv.pair("-kernel", image),
         Boot::Raw(image) => {
@@ -105,14 +126,16 @@ fn console(argv: &mut Argv, console: &Console) {
     argv.pair("-serial", "chardev:console");
 }
 
-fn attach_disk(argv: &mut Argv, i: usize, disk: &Disk) {
+/// Firmware tries disks in their order; where QEMU loads the kernel itself, that comes first and has no rival.
+fn attach_disk(argv: &mut Argv, i: usize, disk: &Disk, boot: &Boot) {
     let cache = match disk.cache {
         WriteCache::KeepsFlushed => "writeback",
         WriteCache::Volatile => "unsafe",
     };
     let drive = Props::of("if=none").is("id", format!("disk{i}")).is("format", "qcow2").is("cache", cache);
     argv.props("-drive", drive.is("discard", "unmap").is("file", &disk.qcow2));
-    argv.pair("-device", format!("virtio-blk-pci,drive=disk{i},bootindex={i}"));
+    let order = if matches!(boot, Boot::Uefi { .. }) { format!(",bootindex={i}") } else { String::new() };
+    argv.pair("-device", format!("virtio-blk-pci,drive=disk{i}{order}"));
 }
 
 fn network(argv: &mut Argv, network: &Network) {
@@ -237,13 +260,14 @@ mod tests {
 -nodefaults
 -no-user-config
 -display none
--machine q35,smm=off,vmport=off,hpet=off,graphics=off
+-machine q35,smm=off,vmport=off,hpet=on,graphics=off,sata=off,smbus=off
 -accel tcg,thread=multi
--cpu max
+-cpu max,-la57,-svm,-pku,-mpx
 -smp 2
 -m 2048M
 -drive if=pflash,unit=0,format=raw,readonly=on,file=/fw/code.fd
 -drive if=pflash,unit=1,format=raw,file=/run/vars.fd
+-smbios type=11,value=io.systemd.stub.kernel-cmdline-extra=no_timer_check
 -chardev file,id=console,path=/run/console.log,append=on
 -serial chardev:console
 -chardev socket,id=monitor,path=/run/monitor.sock,server=on,wait=off
@@ -267,7 +291,7 @@ mod tests {
             arm.contains("-machine virt,gic-version=max\n-accel tcg,thread=multi\n-cpu max,pauth-impdef=on")
         );
         let kvm = text(&machine(Arch::Amd64, Accelerator::Kvm));
-        assert!(kvm.contains("-accel kvm\n-cpu host\n"));
+        assert!(kvm.contains("hpet=off") && kvm.contains("-accel kvm\n-cpu host\n"));
     }
 
     #[test]
@@ -309,7 +333,7 @@ mod tests {
         assert!(
             saved.contains("-object memory-backend-file,id=memory,size=2048M,mem-path=/run/memory,share=on")
         );
-        assert!(saved.contains(",graphics=off,memory-backend=memory\n"), "{saved}");
+        assert!(saved.contains(",smbus=off,memory-backend=memory\n"), "{saved}");
         let copy = with(Memory::CopyOf("/run/memory".into()));
         let copy = Machine { resumed_from: Some("/run/state".into()), ..copy };
         let expected = format!("{}\n-incoming defer", saved.replace("share=on", "share=off"));

@@ -208,6 +208,24 @@ impl RunningMachine {
         }
     }
 
+    /// Fills a range of the first disk with `byte`, behind the guest's back.
+    ///
+    /// # Errors
+    /// When QEMU refuses.
+    pub fn overwrite_disk(&mut self, at: u64, byte: u8, n_bytes: u64) -> Result<(), QemuError> {
+        let order = format!("qemu-io disk0 \"write -P {byte} {at} {n_bytes}\"");
+        let command = "human-monitor-command";
+        let said = self.monitor.execute_with(command, &json!({ "command-line": order }))?;
+        match said.as_str().map(str::trim) {
+            // What it says when all is well goes nowhere.
+            Some("") => Ok(()),
+            said => Err(QemuError::Monitor {
+                command: command.to_owned(),
+                reason: said.unwrap_or("it gave no reason").to_owned(),
+            }),
+        }
+    }
+
     /// Plugs the network cable in, or pulls it out.
     ///
     /// # Errors

@@ -74,7 +74,10 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// When none was given: the test is skipped then.
     pub fn previous(&self) -> Result<&'a Release, Stop> {
-        given(self.stage.others.previous.as_ref(), "no previous release was given")
+        given(
+            self.stage.others.previous.as_ref(),
+            "no release to update from was given: name the one that most hosts run with `--previous`",
+        )
     }
 
     /// The oldest release that is still to update to the one under test.
@@ -82,7 +85,10 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// When none was given: the test is skipped then.
     pub fn oldest(&self) -> Result<&'a Release, Stop> {
-        given(self.stage.others.oldest.as_ref(), "no oldest supported release was given")
+        given(
+            self.stage.others.oldest.as_ref(),
+            "no oldest supported release was given: name it with `--oldest`",
+        )
     }
 
     /// A release that the one under test updates to.
@@ -90,7 +96,7 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// When none was given: the test is skipped then.
     pub fn successor(&self) -> Result<&'a Release, Stop> {
-        given(self.stage.others.successor.as_ref(), "no later release was given")
+        given(self.stage.others.successor.as_ref(), "no later release was given: name one with `--successor`")
     }
 
     /// The private key of the payloads.
@@ -98,7 +104,10 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// When none was given: the test is skipped then.
     pub fn signing_key(&self) -> Result<&'a Path, Stop> {
-        given(self.stage.signing_key.as_deref(), "no payload key was given")
+        given(
+            self.stage.signing_key.as_deref(),
+            "no payload key was given: name the release's own private key with `--signing-key`",
+        )
     }
 
     /// The reviewed lists.
@@ -176,6 +185,7 @@ impl<'a> Bench<'a> {
         let start = given(self.stage.start_endpoint, "no update server was given")?;
         let served = Served::below(&self.dir.join("updates"));
         files::create_dir_all(&served.root)?;
+        files::create_dir_all(served.database.parent().unwrap_or(&served.root))?;
         let endpoint = start(&served).map_err(|error| Stop::trouble("update-server", error.as_ref()))?;
         Ok(Service { endpoint, root: served.root })
     }
@@ -209,6 +219,7 @@ impl<'a> Bench<'a> {
     }
 }
 
+/// What the run was given. A test that lacks it is skipped, which is no pass.
 fn given<T>(thing: Option<T>, otherwise: &str) -> Result<T, Stop> {
     thing.ok_or_else(|| Stop::Skip(otherwise.to_owned()))
 }

@@ -10,7 +10,12 @@ use sm_model::{Sha256, test_report::TestId};
 
 use super::{
     bench::Bench,
-    boot::uefi::uefi,
+    boot::{
+        interrupted::interrupted,
+        itself::{itself, taken_back},
+        journey::{Journey, Travellers},
+        life, power_cut, tamper, update,
+    },
     clone,
     external::External,
     facts::Facts,
@@ -111,9 +116,14 @@ pub enum Means {
     External(&'static External),
     /// By looking back at what all machines of the run said.
     Rules,
+    /// By looking at a day in the life of a machine that other tests travel with, too.
+    Journey(Journey, Day),
     /// Not at all, for this reason.
     NotYet(&'static str),
 }
+
+/// A test that travels: what it looks at, and what it needs made before.
+pub type Day = for<'a> fn(&Bench<'a>, &mut Travellers<'a>) -> Looked;
 
 /// One test.
 #[derive(Debug, Clone, Copy)]
@@ -150,10 +160,15 @@ impl Test {
 
     /// Whether it is carried out with machines.
     pub const fn needs_machines(&self) -> bool {
-        matches!(
-            self.means,
-            Means::Shared(_) | Means::Clone(_) | Means::Boot(_) | Means::External(_) | Means::Rules
-        )
+        match self.means {
+            Means::Shared(_)
+            | Means::Clone(_)
+            | Means::Boot(_)
+            | Means::Journey(..)
+            | Means::External(_)
+            | Means::Rules => true,
+            Means::Look(_) | Means::NotYet(_) => false,
+        }
     }
 
     /// Whether a release needs it passed.
@@ -201,6 +216,20 @@ const fn boot(
     test(name, Class::Boot, gate, asserts, Means::Boot(start))
 }
 
+/// A test that boots a copy of a running machine.
+const fn reboot(
+    name: &'static str,
+    gate: Gate,
+    asserts: &'static str,
+    change: fn(&Bench<'_>, &mut Machine<'_>) -> Looked,
+) -> Test {
+    test(name, Class::Boot, gate, asserts, Means::Clone(change))
+}
+
+const fn journey(name: &'static str, gate: Gate, asserts: &'static str, with: Journey, day: Day) -> Test {
+    test(name, Class::Boot, gate, asserts, Means::Journey(with, day))
+}
+
 impl Test {
     /// The same test with this much time, on a guest's own processor.
     #[must_use]
@@ -229,9 +258,9 @@ const fn not_yet(
 
 use Class::{Boot, Clone as Cloned, Offline};
 use Gate::{Blocking, Informing, NeverWaive};
+use Journey::{Life, Update};
 
 const NO_CLONE: &str = "the suite makes no copies of a running machine yet";
-const NO_BOOT: &str = "the suite boots no machine of its own yet";
 
 /// Every test, in the order of running: what fails fastest comes first.
 pub static ALL: &[Test] = &[
@@ -277,14 +306,14 @@ pub static ALL: &[Test] = &[
         "no known-exploited vulnerability",
         "no source of vulnerability data is read yet",
     ),
-    not_yet(
+    journey(
         "boot.direct",
-        Boot,
         NeverWaive,
         "kernel and initrd boot to multi-user.target, nothing failed",
-        NO_BOOT,
+        Life,
+        life::direct,
     ),
-    boot("boot.uefi", NeverWaive, "the disk image boots through UEFI firmware", uefi),
+    journey("boot.uefi", NeverWaive, "the disk image boots through UEFI firmware", Life, life::uefi),
     not_yet(
         "boot.secureboot",
         Boot,
@@ -293,47 +322,48 @@ pub static ALL: &[Test] = &[
         "kernel images are not signed yet",
     ),
     shared("boot.cmdline", Blocking, "the running kernel has the reviewed command line", cmdline),
-    not_yet("boot.second", Boot, Blocking, "the second boot provisions nothing again", NO_BOOT),
-    not_yet(
+    journey("boot.second", Blocking, "the second boot provisions nothing again", Life, life::second),
+    journey("boot.budget", Informing, "boots keep within their budgets of time and memory", Life, life::cost),
+    boot(
         "boot.crash-recovery",
-        Boot,
         Blocking,
         "a power cut at any time leaves a machine that boots",
-        NO_BOOT,
+        power_cut::recovers,
     ),
     shared("usr.readonly", NeverWaive, "/usr cannot be written to, not even by root", readonly),
     shared("verity.verify", NeverWaive, "/usr is verified with the manifest's root hash", verify),
-    not_yet("verity.tamper", Boot, NeverWaive, "a flipped bit of /usr is never read", NO_BOOT),
-    not_yet("update.apply", Boot, NeverWaive, "the previous release updates to this one", NO_BOOT),
-    not_yet(
-        "update.self",
-        Boot,
-        NeverWaive,
-        "this release updates to its successor, from either slot",
-        NO_BOOT,
+    reboot("verity.tamper", NeverWaive, "a flipped bit of /usr is never read", tamper::tamper),
+    journey("update.apply", NeverWaive, "the previous release updates to this one", Update, update::applied),
+    reboot("update.self", NeverWaive, "this release updates to its successor, from either slot", itself),
+    reboot("update.rollback-auto", NeverWaive, "an update that does not work is taken back", taken_back),
+    journey(
+        "update.rollback-manual",
+        Blocking,
+        "an operator can return to the previous slot",
+        Update,
+        update::returned,
     ),
-    not_yet("update.rollback-auto", Boot, NeverWaive, "an update that does not boot is taken back", NO_BOOT),
-    not_yet("update.rollback-manual", Boot, Blocking, "an operator can return to the previous slot", NO_BOOT),
     not_yet("update.bad-signature", Cloned, NeverWaive, "payloads that are not ours are refused", NO_CLONE),
-    not_yet("update.interrupted", Boot, Blocking, "an interrupted update is resumed or redone", NO_BOOT),
+    boot("update.interrupted", Blocking, "an interrupted update is resumed or redone", interrupted)
+        .within_secs(120),
     not_yet("update.no-space", Cloned, Blocking, "a full disk fails cleanly", NO_CLONE),
-    not_yet(
+    journey(
         "update.oldest-supported",
-        Boot,
         Blocking,
         "the oldest supported release updates to this one",
-        NO_BOOT,
+        Update,
+        update::oldest,
     ),
     not_yet("update.rollout-honoured", Cloned, Blocking, "hosts outside a phase get no update", NO_CLONE),
-    not_yet(
+    journey(
         "provision.first-boot",
-        Boot,
         NeverWaive,
         "configuration is applied once, on the first boot",
-        NO_BOOT,
+        Life,
+        life::first_boot,
     ),
-    not_yet("provision.reset", Boot, Blocking, "a reset wipes state and provisions anew", NO_BOOT),
-    not_yet("identity.unique", Boot, NeverWaive, "two machines share no identity", NO_BOOT),
+    journey("provision.reset", Blocking, "a reset wipes state and provisions anew", Life, life::reset),
+    journey("identity.unique", NeverWaive, "two machines share no identity", Life, life::unique),
     not_yet(
         "sysext.merge",
         Cloned,
@@ -342,7 +372,13 @@ pub static ALL: &[Test] = &[
         "the image has no system extensions yet",
     ),
     cloned("container.run", NeverWaive, "a container runs within its limits", clone::container::run),
-    not_yet("container.update-survive", Boot, Blocking, "containers survive update and rollback", NO_BOOT),
+    journey(
+        "container.update-survive",
+        Blocking,
+        "containers survive update and rollback",
+        Update,
+        update::containers,
+    ),
     not_yet(
         "k8s.single-node",
         Cloned,
@@ -367,8 +403,20 @@ pub static ALL: &[Test] = &[
     ),
     shared("kernel.hardening", Blocking, "sysctls, lockdown and LSMs are as reviewed", hardening),
     test("console.rules", Boot, Blocking, "everything that machines said was looked through", Means::Rules),
-    not_yet("soak.idle-24h", Boot, Informing, "an idle day leaks nothing", NO_BOOT),
-    not_yet("upgrade.fleet-50", Boot, Informing, "fifty hosts follow a rollout", NO_BOOT),
+    not_yet(
+        "soak.idle-24h",
+        Boot,
+        Informing,
+        "an idle day leaks nothing",
+        "a run of the suite has an hour, not a day",
+    ),
+    not_yet(
+        "upgrade.fleet-50",
+        Boot,
+        Informing,
+        "fifty hosts follow a rollout",
+        "the suite simulates no fleet yet",
+    ),
 ];
 
 /// Tests of these classes (all when empty) whose names match a pattern (all without one).
@@ -391,7 +439,18 @@ pub fn choose_from<'a>(
 const SOURCES: &[&str] = &[
     include_str!("artifacts.rs"),
     include_str!("bench.rs"),
-    include_str!("boot/uefi.rs"),
+    include_str!("boot/budget.rs"),
+    include_str!("boot/container.rs"),
+    include_str!("boot/interrupted.rs"),
+    include_str!("boot/itself.rs"),
+    include_str!("boot/journey.rs"),
+    include_str!("boot/life.rs"),
+    include_str!("boot/power_cut.rs"),
+    include_str!("boot/successor.rs"),
+    include_str!("boot/tamper.rs"),
+    include_str!("boot/traits.rs"),
+    include_str!("boot/update.rs"),
+    include_str!("boot/updating.rs"),
     include_str!("catalog.rs"),
     include_str!("elf.rs"),
     include_str!("clone/addresses.rs"),

@@ -18,6 +18,7 @@ use sm_release::signature::failure_signature;
 
 use super::{
     bench::{Bench, Stage},
+    boot::journey::{Journey, Travellers},
     catalog::{Class, Gate, Means, Test},
     dirt::Fingerprint,
     external::play,
@@ -30,7 +31,7 @@ use super::{
 };
 use crate::{
     Deadline, VmPlan,
-    vm::{Saved, Start},
+    vm::{Saved, Start, VmHost},
 };
 
 /// What a run is asked for, beside its tests.
@@ -50,7 +51,7 @@ pub struct Order<'a> {
 /// Tries each test that needs machines once; others are left out. Attempts come in the order they ended.
 pub fn run(tests: &[&'static Test], stage: &Stage<'_>, order: &Order<'_>) -> Vec<Tried> {
     let crew = Crew { stage, order, tried: Mutex::default(), scanned: Mutex::default() };
-    let jobs = Mutex::new(jobs(tests, order.isolation));
+    let jobs = Mutex::new(jobs(tests, order.isolation, &stage.host));
     let n_workers = stage.room.cpus().min(u32::try_from(tests.len()).unwrap_or(u32::MAX));
     thread::scope(|scope| {
         for _ in 0..n_workers {
@@ -71,27 +72,45 @@ pub fn run(tests: &[&'static Test], stage: &Stage<'_>, order: &Order<'_>) -> Vec
 enum Job {
     /// Tests that look at one machine, one after the other.
     Shared(Vec<&'static Test>),
+    /// Tests that travel with one machine, day after day.
+    Journey(Vec<&'static Test>),
     /// A test with machines of its own.
     Own(&'static Test),
 }
 
-/// The work in the order of taking: the machine that others are copied from boots first, and meanwhile what boots its own.
-fn jobs(tests: &[&'static Test], isolation: Isolation) -> VecDeque<Job> {
+impl Job {
+    /// Longest that it may take. What may take long is likely to.
+    fn limit(&self, host: &VmHost<'_>) -> Duration {
+        match self {
+            Job::Shared(tests) | Job::Journey(tests) => tests.iter().map(|test| test.limit.on(host)).sum(),
+            Job::Own(test) => test.limit.on(host),
+        }
+    }
+}
+
+/// The work in the order of taking: the machine that others are copied from boots first, and meanwhile what boots its own, the
+/// longest first; copies, which are quick, fill the end.
+fn jobs(tests: &[&'static Test], isolation: Isolation, host: &VmHost<'_>) -> VecDeque<Job> {
     let of = |class| {
-        tests.iter().copied().filter(move |test| {
+        let mine = move |test: &&'static Test| {
             test.class == class && test.needs_machines() && !matches!(test.means, Means::Rules)
-        })
+        };
+        tests.iter().copied().filter(mine)
     };
-    let shared: Vec<_> = of(Class::Shared).collect();
-    let mut boots: Vec<_> = of(Class::Boot).collect();
-    boots.sort_by_key(|test| std::cmp::Reverse(test.limit));
-    let clones = of(Class::Clone);
-    let together = match isolation {
-        _ if shared.is_empty() => Vec::new(),
-        Isolation::Suite => vec![Job::Shared(shared)],
-        Isolation::Isolated => shared.into_iter().map(|test| Job::Shared(vec![test])).collect(),
+    let together = |tests: Vec<&'static Test>, job: fn(Vec<&'static Test>) -> Job| match isolation {
+        _ if tests.is_empty() => Vec::new(),
+        Isolation::Suite => vec![job(tests)],
+        Isolation::Isolated => tests.into_iter().map(|test| job(vec![test])).collect(),
     };
-    together.into_iter().chain(boots.into_iter().chain(clones).map(Job::Own)).collect()
+    let mut boots = Vec::new();
+    for with in [Journey::Life, Journey::Update] {
+        let travels = |test: &&'static Test| matches!(test.means, Means::Journey(one, _) if one == with);
+        boots.extend(together(of(Class::Boot).filter(travels).collect(), Job::Journey));
+    }
+    boots.extend(of(Class::Boot).filter(|test| !matches!(test.means, Means::Journey(..))).map(Job::Own));
+    boots.sort_by_key(|job| std::cmp::Reverse(job.limit(host)));
+    let shared = together(of(Class::Shared).collect(), Job::Shared);
+    shared.into_iter().chain(boots).chain(of(Class::Clone).map(Job::Own)).collect()
 }
 
 /// What all copies go on from, or why there is none.
@@ -109,6 +128,7 @@ impl<'a> Crew<'a> {
         match job {
             Job::Own(test) => self.own(test),
             Job::Shared(tests) => self.shared(&tests),
+            Job::Journey(tests) => self.journey(&tests),
         }
     }
 
@@ -161,6 +181,15 @@ impl<'a> Crew<'a> {
                 },
                 |attempt| dirt_of(attempt, &dirt.take()).into_iter().collect(),
             );
+        }
+    }
+
+    /// Tests that travel with one machine. What one of them finds made, it does not make again.
+    fn journey(&self, tests: &[&'static Test]) {
+        let mut travellers = Travellers::default();
+        for test in tests {
+            let Means::Journey(_, day) = test.means else { continue };
+            self.attempt(test, |bench| day(bench, &mut travellers));
         }
     }
 
@@ -355,7 +384,7 @@ fn ask(means: Means, bench: &Bench<'_>, machine: &mut Machine<'_>) -> Looked {
     match means {
         Means::Shared(ask) | Means::Clone(ask) => ask(bench, machine),
         Means::External(external) => play(external, bench, machine),
-        Means::Look(_) | Means::Boot(_) | Means::Rules | Means::NotYet(_) => {
+        Means::Look(_) | Means::Boot(_) | Means::Journey(..) | Means::Rules | Means::NotYet(_) => {
             Err(Stop::Trouble { class: "suite", message: "the test asks no machine".to_owned() })
         }
     }

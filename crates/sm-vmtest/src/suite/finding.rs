@@ -81,6 +81,18 @@ impl Stop {
     }
 }
 
+impl std::fmt::Display for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Stop::Broken(what)
+            | Stop::Late(what)
+            | Stop::Skip(what)
+            | Stop::Trouble { message: what, .. } => f.write_str(what),
+            Stop::Cancelled => f.write_str("the run was ended"),
+        }
+    }
+}
+
 /// An error with its causes, in one line.
 pub(super) fn in_words(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());

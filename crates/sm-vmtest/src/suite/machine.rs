@@ -114,17 +114,35 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// When it does not come to rest; a boot with failed units is an answer.
     pub fn next_boot(&mut self) -> Result<BootReport, Stop> {
-        let deadline = self.within(BOOT);
+        self.next_boot_within(BOOT)
+    }
+
+    /// The same for a boot that has more to do than others.
+    ///
+    /// # Errors
+    /// When it does not come to rest; a boot with failed units is an answer.
+    pub fn next_boot_within(&mut self, at_full_speed: Duration) -> Result<BootReport, Stop> {
+        let deadline = self.within(at_full_speed);
         let report = BootReport::of_next_boot(&mut self.vm, deadline, &mut |_| ());
         let report = report.map_err(|error| self.blame(error))?;
         self.trail.note(&format!(
-            "{}: boot to rest in {} ms: {} {}",
+            "{}: boot to rest in {} ms, {} ms of processor time: {} {}",
             self.name,
             report.settled_millis,
+            report.cpu_millis,
             report.state,
             report.failed_units.join(" ")
         ));
         Ok(report)
+    }
+
+    /// Waits until the boot whose shell answers has come to rest, and tells how it went.
+    ///
+    /// # Errors
+    /// When it does not come to rest; a boot with failed units is an answer.
+    pub fn present_boot(&mut self) -> Result<BootReport, Stop> {
+        let deadline = self.within(BOOT);
+        BootReport::of_present_boot(&mut self.vm, deadline).map_err(|error| self.blame(error))
     }
 
     /// Waits for the shell of the next boot, which may not have come to rest yet.

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use sm_model::{Sha256, Version};
-use sm_vmtest::Vm;
 
-use crate::Error;
+use crate::{Vm, VmError};
 
 /// Asks for everything at once: under emulation each process costs a noticeable time.
 const SCRIPT: &str = r#"
@@ -60,11 +59,12 @@ impl HostState {
     ///
     /// # Errors
     /// When it does not answer, or answers what no Boxcar host would.
-    pub fn of(vm: &mut Vm) -> Result<Self, Error> {
+    pub fn of(vm: &mut Vm) -> Result<Self, VmError> {
         let deadline = vm.pace().within(Duration::from_secs(5));
         let answer = vm.guest().run_ok(SCRIPT, deadline)?;
-        HostState::parse(&answer).ok_or_else(|| {
-            Error::unexpected("a host that tells version, root hash and slot", format!("`{answer}`"))
+        HostState::parse(&answer).ok_or(VmError::Unexpected {
+            expected: "version, root hash, slot and machine id of a host",
+            found: answer,
         })
     }
 
