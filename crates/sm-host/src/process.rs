@@ -5,6 +5,7 @@ use std::{
     ffi::{OsStr, OsString},
     fmt,
     io::{self, Write},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::Mutex,
@@ -217,6 +218,10 @@ impl Runner for SystemRunner {
     fn spawn(&self, invocation: &Invocation, stdout: Stdio, stderr: Stdio) -> Result<Running, ProcessError> {
         let mut command = invocation.command();
         command.stdout(stdout).stderr(stderr);
+        if invocation.stdin != Stdin::Inherit {
+            // Ctrl-C at the terminal is for its owner, which ends it in its own way.
+            command.process_group(0);
+        }
         if invocation.outlive == Outlive::Never {
             kill_with_owner(&mut command);
         }
@@ -238,7 +243,6 @@ fn feed(child: &mut Child, stdin: &Stdin) -> Option<std::thread::JoinHandle<io::
     reason = "the only way to set a death signal before exec; the closure makes one async-signal-safe call"
 )]
 fn kill_with_owner(command: &mut Command) {
-    use std::os::unix::process::CommandExt;
     let set = || {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
             .map_err(io::Error::from)

@@ -13,6 +13,7 @@ mod exception;
 mod failure;
 mod gate;
 mod go;
+mod interrupt;
 mod lock;
 mod logbook;
 mod manual;

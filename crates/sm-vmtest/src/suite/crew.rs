@@ -254,7 +254,10 @@ impl<'a> Crew<'a> {
                     if let Some(reason) = test.obstacle() {
                         return Err(Stop::Skip(reason.to_owned()));
                     }
-                    work(&bench).map_err(|stop| trail.was_cut().map_or(stop, Stop::from))
+                    work(&bench).map_err(|stop| match trail.was_cut() {
+                        None if self.order.cancelled.load(Ordering::Relaxed) => Stop::Cancelled,
+                        cut => cut.map_or(stop, Stop::from),
+                    })
                 },
             )
         });

@@ -3,7 +3,10 @@
 use std::{
     cell::OnceCell,
     path::{Path, PathBuf},
-    sync::atomic::AtomicBool,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use anyhow::Context as _;
@@ -39,7 +42,7 @@ use sm_vmtest::suite::{
 };
 
 use super::{Places, release, stage};
-use crate::{context::Context, evidence, workshop};
+use crate::{context::Context, evidence, interrupt, workshop};
 
 /// Machines of one release, and the folder that their files are in. All runs copy the same machine.
 struct Machines {
@@ -58,6 +61,7 @@ pub(super) struct Bench<'a> {
     release: ReleaseDir,
     places: &'a Places,
     machines: OnceCell<Machines>,
+    cancelled: Arc<AtomicBool>,
     progress: &'a dyn Progress,
 }
 
@@ -83,6 +87,7 @@ impl<'a> Bench<'a> {
             tools: workshop::tools(&places.recipe, places.tools_lock.as_deref(), &places.mirror, ctx)?,
             places,
             machines: OnceCell::new(),
+            cancelled: interrupt::asked_to_end().context("cannot watch for Ctrl-C")?,
             progress: ctx.progress,
             lists,
             subject,
@@ -109,6 +114,11 @@ impl<'a> Bench<'a> {
         Ok(attempts)
     }
 
+    /// Whether somebody wants this to end: what was not run yet is not run any more.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
     /// Looks at the artifacts anew: nothing is left from an earlier attempt.
     fn look(&self, tests: &[&'static Test], scratch: &Path) -> Vec<Tried> {
         if !tests.iter().any(|test| matches!(test.means, Means::Look(_))) {
@@ -130,8 +140,7 @@ impl<'a> Bench<'a> {
             self.progress.note(&told(&tried.attempt));
             task.advance(1);
         };
-        let order =
-            Order { clock: &SystemClock, isolation, cancelled: &AtomicBool::new(false), ended: &ended };
+        let order = Order { clock: &SystemClock, isolation, cancelled: &self.cancelled, ended: &ended };
         self.keep(crew::run(tests, stage, &order), isolation, &subject)
     }
 
@@ -170,7 +179,7 @@ impl<'a> Bench<'a> {
             let tally = tallies.get(&test.id()).filter(|tally| has_failed(tally))?;
             Some(tally.n_isolated_passed + tally.n_isolated_failed)
         };
-        for round in 0..ISOLATED_RERUNS {
+        for round in (0..ISOLATED_RERUNS).take_while(|_| !self.is_cancelled()) {
             let is_due = |test: &&&Test| n_done(test).is_some_and(|n_done| n_done <= round);
             let again: Vec<&'static Test> = tests.iter().filter(is_due).copied().collect();
             if !again.is_empty() {

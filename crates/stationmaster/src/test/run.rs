@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     let tests = args.choice.tests(&args.places.external())?;
     let image = args.image.as_deref().context("no release was named")?;
     let bench = Bench::set_up(image, &args.places, ctx)?;
-    for _ in 0..args.repeat {
+    for _ in (0..args.repeat).take_while(|_| !bench.is_cancelled()) {
         bench.run(&tests, Isolation::Suite)?;
     }
     if !args.no_rerun {
