@@ -121,15 +121,22 @@ impl Guest {
         accept: impl Fn(&Answer) -> bool,
         deadline: Deadline,
     ) -> Result<Answer, VmError> {
+        let mut last: Option<String> = None;
         loop {
-            let answer = self.run(command, deadline)?;
+            let answer = match (self.run(command, deadline), last) {
+                (Err(VmError::TimedOut { .. }), Some(last)) => {
+                    return Err(self.timed_out(what, deadline, &last));
+                }
+                (answer, _) => answer?,
+            };
             if accept(&answer) {
                 return Ok(answer);
             }
+            let said = format!("`{command}` last said ({}): {}", answer.exit, end_of(&answer.output));
             let Some(left) = deadline.left() else {
-                let last = format!("`{command}` last said ({}): {}", answer.exit, end_of(&answer.output));
-                return Err(self.timed_out(what, deadline, &last));
+                return Err(self.timed_out(what, deadline, &said));
             };
+            last = Some(said);
             std::thread::sleep(left.min(RETRY));
         }
     }
@@ -296,6 +303,20 @@ mod tests {
         let liked = |answer: &Answer| answer.output.trim() == "2";
         let answer = machine.guest.wait_for("two lines", &count, liked, soon()).unwrap();
         assert_eq!(answer.output.trim(), "2");
+    }
+
+    #[test]
+    fn waiting_in_vain_tells_what_for_and_the_last_answer() {
+        let mut machine = machine();
+        // The second run does not come to its end: the first one's answer is what was seen.
+        let file = machine.dir.path().join("once");
+        let once = format!("[ ! -e {0} ] || sleep 60; touch {0}; echo not yet", file.display());
+        let soon = Deadline::within(Duration::from_secs(2));
+        let error = machine.guest.wait_for("the second line", &once, |_| false, soon).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("the second line did not happen") && text.contains("last said (0): not yet")
+        );
     }
 
     #[test]

@@ -260,8 +260,6 @@ use Class::{Boot, Clone as Cloned, Offline};
 use Gate::{Blocking, Informing, NeverWaive};
 use Journey::{Life, Update};
 
-const NO_CLONE: &str = "the suite makes no copies of a running machine yet";
-
 /// Every test, in the order of running: what fails fastest comes first.
 pub static ALL: &[Test] = &[
     look("image.artifacts", NeverWaive, "every artifact is the one that the manifest names", artifacts),
@@ -343,10 +341,17 @@ pub static ALL: &[Test] = &[
         Update,
         update::returned,
     ),
-    not_yet("update.bad-signature", Cloned, NeverWaive, "payloads that are not ours are refused", NO_CLONE),
+    cloned(
+        "update.bad-signature",
+        NeverWaive,
+        "payloads that are not ours are refused",
+        clone::bad_signature::refused,
+    )
+    .within_secs(120),
     boot("update.interrupted", Blocking, "an interrupted update is resumed or redone", interrupted)
         .within_secs(120),
-    not_yet("update.no-space", Cloned, Blocking, "a full disk fails cleanly", NO_CLONE),
+    cloned("update.no-space", Blocking, "a full disk fails cleanly", clone::no_space::no_space)
+        .within_secs(90),
     journey(
         "update.oldest-supported",
         Blocking,
@@ -354,7 +359,13 @@ pub static ALL: &[Test] = &[
         Update,
         update::oldest,
     ),
-    not_yet("update.rollout-honoured", Cloned, Blocking, "hosts outside a phase get no update", NO_CLONE),
+    not_yet(
+        "update.rollout-honoured",
+        Cloned,
+        Blocking,
+        "hosts outside a phase get no update",
+        "the update server offers to all hosts of a group at once yet",
+    ),
     journey(
         "provision.first-boot",
         NeverWaive,
@@ -454,10 +465,13 @@ const SOURCES: &[&str] = &[
     include_str!("catalog.rs"),
     include_str!("elf.rs"),
     include_str!("clone/addresses.rs"),
+    include_str!("clone/bad_signature.rs"),
     include_str!("clone/clock.rs"),
     include_str!("clone/container.rs"),
     include_str!("clone/journal.rs"),
     include_str!("clone/key_exchange.rs"),
+    include_str!("clone/no_space.rs"),
+    include_str!("clone/offers.rs"),
     include_str!("clone/ssh.rs"),
     include_str!("dirt.rs"),
     include_str!("external/play.rs"),

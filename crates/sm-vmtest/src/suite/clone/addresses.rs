@@ -33,6 +33,8 @@ ip route; resolvectl dns "$link"
 
 /// A link of the host's own with addresses by hand, and a neighbour at its other end that answers.
 const BY_HAND: &str = r#"
+set -e
+mkdir -p /run/systemd/network
 cat > /run/systemd/network/10-by-hand.network <<'END'
 [Match]
 Name=hand0
@@ -59,8 +61,8 @@ ip link set hand0 up
 
 /// Tells whether the neighbour answers.
 const NEIGHBOUR: &str = r#"
-ping -n -c 1 -w 5 -q 192.0.2.1 > /dev/null && echo "by hand 4"
-ping -n -c 1 -w 5 -q 2001:db8::1 > /dev/null && echo "by hand 6"
+timeout -s KILL 10 ping -n -I hand0 -c 1 -w 5 -q 192.0.2.1 > /dev/null && echo "by hand 4"
+timeout -s KILL 10 ping -n -I hand0 -c 1 -w 5 -q 2001:db8::1 > /dev/null && echo "by hand 6"
 ip route get 198.51.100.7 | grep -q 'via 192.0.2.1' && echo "by hand route"
 [ "$(cat /sys/class/net/hand0/mtu)" = 1400 ] && echo "by hand mtu"
 true

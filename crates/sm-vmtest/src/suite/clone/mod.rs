@@ -3,15 +3,20 @@
 //! | module | tests |
 //! |---|---|
 //! | [`addresses`] | `net.dhcp-static-v6` |
+//! | [`bad_signature`] | `update.bad-signature` |
 //! | [`clock`] | `time.sync`, with a time server of its own |
 //! | [`container`] | `container.run` |
 //! | [`journal`] | `journal.persist-and-limits` |
+//! | [`no_space`] | `update.no-space` |
 //! | [`ssh`] | `ssh.hardening` |
 //! | [`key_exchange`] | what an SSH server offers, read from its first packet |
 
 pub mod addresses;
+pub mod bad_signature;
 pub mod clock;
 pub mod container;
 pub mod journal;
 pub mod key_exchange;
+pub mod no_space;
+mod offers;
 pub mod ssh;
