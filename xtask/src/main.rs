@@ -35,7 +35,8 @@ enum Task {
         /// Leave the VM out. The run then says so, and does not count as passed.
         #[arg(long, conflicts_with = "full")]
         no_vm: bool,
-        /// Run every test of the release suite, not only the quick classes.
+        /// Run every test of the release suite, not only the quick classes, and
+        /// vote in a room of a real homeserver (Synapse, from the Python index).
         #[arg(long)]
         full: bool,
     },

@@ -36,6 +36,11 @@ const WITHOUT_VM: [Step; 5] = [
 ];
 
 const VM: Step = ("boot and update in a VM", vm_smoke);
+const ROOM: Step = ("votes in a real Matrix room", || {
+    let test =
+        ["test", "-p", "sm-matrix", "--features", "real-homeserver", "--test", "homeserver", "--locked"];
+    must(cargo(test), "the test against a real homeserver")
+});
 const SOME_RELEASE_TESTS: Step = ("release tests: offline, shared", || release::test(Extent::Some));
 const ALL_RELEASE_TESTS: Step = ("release tests: all", || release::test(Extent::All));
 
@@ -46,21 +51,22 @@ pub(crate) enum Run {
     NoVm,
     /// What every change has to pass.
     Usual,
-    /// Also every test of the release suite.
+    /// Also a room of a real homeserver, and every test of the release suite.
     Full,
 }
 
 /// Runs the steps. Passes only when every step ran and passed.
 pub(crate) fn test(how: Run) -> Result<ExitCode> {
     let with_vm = match how {
-        Run::NoVm | Run::Usual => [VM, SOME_RELEASE_TESTS],
-        Run::Full => [VM, ALL_RELEASE_TESTS],
+        Run::NoVm | Run::Usual => vec![VM, SOME_RELEASE_TESTS],
+        Run::Full => vec![ROOM, VM, ALL_RELEASE_TESTS],
     };
     let mut results: Vec<_> = WITHOUT_VM.into_iter().map(run).collect();
     if how == Run::NoVm {
-        return report(&results, &with_vm.map(|(name, _)| name));
+        let names: Vec<&str> = with_vm.iter().map(|(name, _)| *name).collect();
+        return report(&results, &names);
     }
-    results.extend(with_vm.map(run));
+    results.extend(with_vm.into_iter().map(run));
     report(&results, &[])
 }
 
