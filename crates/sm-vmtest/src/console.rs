@@ -79,16 +79,39 @@ impl ConsoleLog {
         self.end(self.len_bytes().saturating_sub(from).min(MAX_LOG_BYTES))
     }
 
+    /// The lines that were ended after the first `seen` bytes, which are then counted among those; of very much the end.
+    pub fn new_lines(&self, seen: &mut u64) -> String {
+        let len = self.len_bytes();
+        let mut bytes = self.end_bytes(len.saturating_sub(*seen).min(MAX_LOG_BYTES), len);
+        bytes.truncate(bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1));
+        *seen += bytes.len() as u64;
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// What comes after the first `from` bytes: all of it, or of more than `limit_bytes` the end and how much is left out.
+    pub fn excerpt(&self, from: u64, limit_bytes: u64) -> String {
+        let n_bytes = self.len_bytes().saturating_sub(from);
+        let text = self.end(n_bytes.min(limit_bytes));
+        match n_bytes.checked_sub(limit_bytes) {
+            None | Some(0) => text,
+            Some(n_left_out) => format!("({n_left_out} bytes are left out here)\n{text}"),
+        }
+    }
+
     fn end(&self, limit_bytes: u64) -> String {
+        String::from_utf8_lossy(&self.end_bytes(limit_bytes, self.len_bytes())).into_owned()
+    }
+
+    /// The last bytes of the first `len`.
+    fn end_bytes(&self, limit_bytes: u64, len: u64) -> Vec<u8> {
         let read = || -> std::io::Result<Vec<u8>> {
             let mut file = File::open(&self.path)?;
-            let len = file.metadata()?.len();
             file.seek(SeekFrom::Start(len.saturating_sub(limit_bytes)))?;
             let mut bytes = Vec::new();
             file.take(limit_bytes).read_to_end(&mut bytes)?;
             Ok(bytes)
         };
-        String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+        read().unwrap_or_default()
     }
 }
 
@@ -103,6 +126,26 @@ mod tests {
         for cut in (0..line.len()).filter(|&cut| line.is_char_boundary(cut)) {
             assert!(!plain(&line[..cut]).contains('\x1b'));
         }
+    }
+
+    #[test]
+    fn new_lines_are_read_once_and_only_when_they_are_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = ConsoleLog::new(dir.path().join("console.log"));
+        let mut seen = 0;
+        for (whole, expected) in [("a\nb", "a\n"), ("a\nb", ""), ("a\nbc\nd\n", "bc\nd\n")] {
+            std::fs::write(log.path(), whole).unwrap();
+            assert_eq!(log.new_lines(&mut seen), expected);
+        }
+    }
+
+    #[test]
+    fn an_excerpt_tells_what_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = ConsoleLog::new(dir.path().join("console.log"));
+        std::fs::write(log.path(), "before 123456").unwrap();
+        assert_eq!(log.excerpt(7, 6), "123456");
+        assert_eq!(log.excerpt(7, 2), "(4 bytes are left out here)\n56");
     }
 
     #[test]

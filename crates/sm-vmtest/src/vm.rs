@@ -49,6 +49,12 @@ impl<'a> VmHost<'a> {
         Ok(VmHost { runner, programs, accelerator })
     }
 
+    /// A host whose machines are whatever `runner` pretends.
+    #[cfg(test)]
+    pub(crate) fn pretended(runner: &'a dyn Runner, programs: Programs) -> Self {
+        VmHost { runner, programs, accelerator: Accelerator::Kvm }
+    }
+
     /// What runs programs here.
     pub const fn runner(&self) -> &'a dyn Runner {
         self.runner
@@ -191,6 +197,8 @@ pub struct Vm {
     machine: RunningMachine,
     guest: Guest,
     console: ConsoleLog,
+    /// Bytes of the console that were looked at for what stops a boot.
+    seen: u64,
     pace: Pace,
     started: Instant,
     cpu_before: Duration,
@@ -208,14 +216,15 @@ impl Vm {
         let sockets =
             tempfile::tempdir().map_err(FileError::io("make a directory in", &std::env::temp_dir()))?;
         let machine = prepare(host, plan, sockets.path())?;
-        let started = Instant::now();
+        let console = ConsoleLog::new(machine.console.log());
+        let (started, seen) = (Instant::now(), console.len_bytes());
         let mut running = RunningMachine::launch(host.runner, &host.programs, &machine)?;
         let shell = running.connect(&guest_socket(sockets.path()))?;
-        let console = ConsoleLog::new(machine.console.log());
         Ok(Vm {
             machine: running,
             guest: Guest::new(shell, console.clone()),
             console,
+            seen,
             pace: host.pace(),
             started,
             cpu_before: Duration::ZERO,
@@ -255,10 +264,10 @@ impl Vm {
     /// When none comes in time, or the console says that none will.
     pub fn wait_for_boot(&mut self, deadline: Deadline, watch: &mut dyn FnMut(&str)) -> Result<(), VmError> {
         let console = self.console.clone();
-        let said_before = console.text().len();
+        let seen = &mut self.seen;
         self.guest.wait_for_boot(deadline, &mut || {
             watch(&console.last_line());
-            stop_if_fatal(&console, said_before)
+            stop_if_fatal(&console, seen)
         })?;
         Ok(())
     }
@@ -347,11 +356,9 @@ impl Vm {
 }
 
 /// Gives up where the console says that the machine will not come further by itself. A panic reboots our images, so only what was
-/// said since `from` counts, and panics do not.
-fn stop_if_fatal(console: &ConsoleLog, from: usize) -> Result<(), VmError> {
-    let text = console.text();
-    let said = text.get(from..).unwrap_or_default();
-    let stuck = findings(built_in(), Scope::Console, said)
+/// not `seen` yet counts, and panics do not.
+fn stop_if_fatal(console: &ConsoleLog, seen: &mut u64) -> Result<(), VmError> {
+    let stuck = findings(built_in(), Scope::Console, &console.new_lines(seen))
         .into_iter()
         .find(|finding| finding.severity == Severity::Fatal && finding.rule != "kernel-panic");
     match stuck {

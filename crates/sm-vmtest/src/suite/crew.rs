@@ -407,7 +407,7 @@ impl Drop for OnDrop<'_> {
     }
 }
 
-/// Cuts an attempt that is late, or when the run is cancelled.
+/// Cuts an attempt that is late or loud, or when the run is cancelled.
 fn watch(trail: &Trail, has_ended: &AtomicBool, cancelled: &AtomicBool) {
     /// Waits end by themselves at the deadline, and say what they saw: only what does not is cut.
     const GRACE: Duration = Duration::from_secs(10);
@@ -416,6 +416,8 @@ fn watch(trail: &Trail, has_ended: &AtomicBool, cancelled: &AtomicBool) {
     while !has_ended.load(Ordering::Relaxed) {
         if cancelled.load(Ordering::Relaxed) {
             trail.cut(Cut::Cancelled);
+        } else if trail.is_loud() {
+            trail.cut(Cut::Loud);
         } else if end.left().is_none() {
             trail.cut(Cut::Late);
         }
@@ -425,12 +427,17 @@ fn watch(trail: &Trail, has_ended: &AtomicBool, cancelled: &AtomicBool) {
 
 /// The logs of an attempt's machines.
 fn evidence(trail: &Trail) -> Vec<Evidence> {
+    /// Most that is kept of one log. The rules look through more.
+    const MAX_EVIDENCE_BYTES: u64 = 4 << 20;
     let logs = trail.machines().into_iter().flat_map(|machine| {
         let named = |kind: &str, LogPart { log, from }: &LogPart| Evidence {
             name: format!("{}.{kind}.txt", machine.name).parse().expect("machines have names of letters"),
-            text: log.text_from(*from),
+            text: log.excerpt(*from, MAX_EVIDENCE_BYTES),
         };
         [named("console", &machine.console), named("journal", &machine.journal)]
     });
     logs.collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,4 +55,6 @@ pub mod trail;
 pub mod usr;
 
 #[cfg(test)]
+mod pretence;
+#[cfg(test)]
 mod sample;

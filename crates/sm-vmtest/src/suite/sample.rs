@@ -8,7 +8,7 @@ use sm_image::{
     gpt::{Attributes, NewPartition, Table, kinds},
     verity::RootHash,
 };
-use sm_model::{Arch, Manifest, Sha256};
+use sm_model::{Arch, Artifact, ArtifactKind, Manifest, Sha256};
 
 use crate::rules::built_in;
 
@@ -188,6 +188,18 @@ pub(super) fn lists() -> Lists {
         rules: built_in().to_vec(),
         sha256: Sha256([0; 32]),
     }
+}
+
+/// A release whose image for machines is called `image`.
+pub(super) fn bootable(image: &str) -> Manifest {
+    let mut manifest = manifest();
+    let image = Artifact {
+        name: image.parse().unwrap(),
+        kind: ArtifactKind::QemuImage,
+        ..manifest.artifacts[0].clone()
+    };
+    manifest.artifacts.push(image);
+    manifest
 }
 
 fn manifest() -> Manifest {

@@ -11,6 +11,9 @@ use std::{
 use super::finding::Stop;
 use crate::{ConsoleLog, Deadline};
 
+/// Most that the machines of an attempt may say.
+const MAX_SAID_BYTES: u64 = 256 << 20;
+
 /// The logs of one machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MachineLogs {
@@ -50,6 +53,8 @@ pub enum Cut {
     Late,
     /// Somebody ended the run.
     Cancelled,
+    /// Its machines say so much that it would fill this host's disk.
+    Loud,
 }
 
 /// The trail of one attempt.
@@ -129,6 +134,14 @@ impl Trail {
         self.steps().machines.clone()
     }
 
+    /// Whether its machines have said more than any needs to say.
+    pub fn is_loud(&self) -> bool {
+        let said = |part: &LogPart| part.log.len_bytes().saturating_sub(part.from);
+        let machines = self.machines();
+        let n_bytes: u64 = machines.iter().map(|one| said(&one.console) + said(&one.journal)).sum();
+        n_bytes > MAX_SAID_BYTES
+    }
+
     /// Ends the attempt from outside: whatever it asks a guest from now on fails at once.
     pub fn cut(&self, cut: Cut) {
         let mut steps = self.steps();
@@ -150,6 +163,10 @@ impl From<Cut> for Stop {
         match cut {
             Cut::Late => Stop::Late("the test did not end in its time".to_owned()),
             Cut::Cancelled => Stop::Cancelled,
+            Cut::Loud => {
+                let mib = MAX_SAID_BYTES >> 20;
+                Stop::Broken(format!("its machines said more than {mib} MiB on consoles and in journals"))
+            }
         }
     }
 }
