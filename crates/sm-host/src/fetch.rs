@@ -1,5 +1,5 @@
 //! Bounded HTTP: the only place that opens client connections. Every transfer has a byte limit and time limits; redirects are
-//! followed only within the same scheme or from http to https.
+//! followed from http to https, but never back.
 
 use std::{
     collections::BTreeMap,
@@ -101,6 +101,12 @@ impl Request {
         let content_type = content_type.to_owned();
         let body = Some(Body { method: Method::Post, content_type, bytes: body });
         Request { body, ..Request::get(url, limit_bytes) }
+    }
+
+    /// Whether it asks for TLS. Schemes are in any case (RFC 3986, section 3.1).
+    fn is_tls(&self) -> bool {
+        const SCHEME: &str = "https://";
+        self.url.get(..SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME))
     }
 
     /// The same request for the bytes from `start_bytes` on.
@@ -276,8 +282,11 @@ impl HttpFetch {
     fn send(&self, request: &Request) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
         let body_time = self.timeouts.body + Duration::from_secs(request.limit_bytes / MIN_BYTES_PER_SEC);
         let bearer = request.bearer.as_ref().map(|bearer| format!("Bearer {}", bearer.0));
+        // What was asked for under TLS is not fetched without, wherever a redirect leads.
+        let tls_only = request.is_tls();
         let Some(body) = &request.body else {
-            let get = self.agent.get(&request.url).config().timeout_recv_body(Some(body_time)).build();
+            let get = self.agent.get(&request.url).config();
+            let get = get.timeout_recv_body(Some(body_time)).https_only(tls_only).build();
             let mut get = get.header("Accept-Encoding", "identity");
             if let Some(bearer) = bearer {
                 get = get.header("Authorization", bearer);
@@ -294,7 +303,7 @@ impl HttpFetch {
             Method::Post => self.agent.post(&request.url),
             Method::Put => self.agent.put(&request.url),
         };
-        let mut send = send.config().timeout_recv_body(Some(body_time)).build();
+        let mut send = send.config().timeout_recv_body(Some(body_time)).https_only(tls_only).build();
         if let Some(bearer) = bearer {
             send = send.header("Authorization", bearer);
         }

@@ -13,6 +13,7 @@
 //! | [`progress`] | tells a person how far long work has come |
 
 pub mod clock;
+pub mod descriptors;
 pub mod fetch;
 pub mod files;
 pub mod process;

@@ -1,6 +1,6 @@
 //! What is current: the release that `CHANNEL/BOARD/current` points to, as long as it is whole.
 //!
-//! Looking costs one `stat`, so a new `current` is offered from the next check on. A release that is not whole is not
+//! Looking costs two `stat`s, so a new `current` is offered from the next check on. A release that is not whole is not
 //! offered: the last good one stays on offer and the problem is told in the log and in `/healthz`. Taking `current`
 //! away withdraws the channel's release.
 
@@ -76,7 +76,7 @@ impl Catalog {
             return Standing::default();
         }
         match slots.get(&key) {
-            Some(slot) if slot.is_fresh(stamp, now) => slot.standing.clone(),
+            Some(slot) if slot.is_fresh(stamp, now) && self.is_offered_whole(slot) => slot.standing.clone(),
             known => {
                 let standing = self.look(&current, key, known.map(|slot| &slot.standing));
                 slots.insert(key, Slot { stamp, looked: now, standing: standing.clone() });
@@ -118,6 +118,11 @@ impl Catalog {
                 }
             }
         }
+    }
+
+    /// Whether what is offered, if anything is, can still be had: payloads are withdrawn, and pruned, under a manifest that stays.
+    fn is_offered_whole(&self, slot: &Slot) -> bool {
+        slot.standing.release.as_ref().is_none_or(|release| self.is_whole(release))
     }
 
     /// Whether a release that was good still has its payload.

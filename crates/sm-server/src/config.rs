@@ -45,7 +45,7 @@ pub struct Config {
 /// Bounds on what clients may do. Each names the attack it stops.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Flooding with connections: further ones wait in the kernel's queue.
+    /// Flooding with connections: further ones wait in the kernel's queue. Fewer where this process may not open two files for each.
     pub n_connections: usize,
     /// Asking faster than the database writes: further update requests are told to come back later.
     pub n_waiting: usize,
@@ -55,6 +55,9 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Holding a connection without moving a byte, in either direction.
     pub idle_timeout: Duration,
+    /// Holding a connection by taking an answer byte by byte: a client that the server has to wait for takes at least this much
+    /// within [`Limits::idle_timeout`].
+    pub idle_bytes: usize,
     /// Endless headers.
     pub header_bytes: usize,
     /// Countless headers.
@@ -73,6 +76,7 @@ impl Limits {
         header_timeout: Duration::from_secs(10),
         body_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(60),
+        idle_bytes: 64 << 10,
         header_bytes: 16 << 10,
         n_headers: 64,
         body_bytes: 64 << 10,

@@ -23,6 +23,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, response::Builder},
     response::{IntoResponse, Response},
 };
+use sm_host::descriptors;
 use sm_model::FileName;
 
 use self::{
@@ -206,6 +207,7 @@ fn finish(response: Builder, body: Body) -> Response {
 fn not_found_or_disk(error: io::Error) -> Refusal {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Refusal::NotFound,
+        _ if descriptors::is_shortage(&error) => Refusal::Overloaded,
         _ => Refusal::Disk(error),
     }
 }

@@ -39,6 +39,16 @@ fn taking_current_away_withdraws_the_release() {
 }
 
 #[test]
+fn a_payload_that_is_pruned_is_offered_no_more_and_told() {
+    let world = World::new();
+    world.publish("4901.2.0");
+    assert!(offered(&world).is_some() && problem(&world).is_empty());
+    fs::remove_file(world.board_dir().join("4901.2.0").join(PAYLOAD)).unwrap();
+    assert_eq!(offered(&world), None);
+    assert!(problem(&world).contains("cannot read payload"), "{}", problem(&world));
+}
+
+#[test]
 fn a_release_that_is_not_whole_is_told_and_the_last_good_one_stays() {
     let world = World::new();
     let dir = world.board_dir().join("4902.2.0");
