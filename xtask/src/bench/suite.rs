@@ -16,6 +16,8 @@ const WIDTH: usize = 30;
 const DAY_SECS: u64 = 24 * 60 * 60;
 /// How the log of an attempt tells a boot: `[  61.2] a: boot to rest in 61234 ms: running`.
 const BOOTED: &str = "boot to rest in ";
+/// And how a copy of a running machine: `[   0.7] copy: answered after 701 ms`.
+const COPIED: &str = "copy: answered after ";
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -39,6 +41,7 @@ struct Span {
     start_secs: u64,
     millis: u64,
     booting_millis: u64,
+    copies_millis: Vec<u64>,
 }
 
 /// Runs the suite once, without re-runs, and prints its timeline.
@@ -83,7 +86,8 @@ fn span(attempt: &Value, logs: &Path) -> Result<Span> {
         outcome: text(&attempt["outcome"]["outcome"])?,
         start_secs: unix_secs(&text(&attempt["started"])?).context("the report has another time")?,
         millis: attempt["duration_millis"].as_u64().unwrap_or(0),
-        booting_millis: booting_millis(&log),
+        booting_millis: millis_after(&log, BOOTED).iter().sum(),
+        copies_millis: millis_after(&log, COPIED),
     })
 }
 
@@ -102,10 +106,19 @@ fn unix_secs(time: &str) -> Option<u64> {
     Some(days * DAY_SECS + hours * 3600 + minutes * 60 + secs)
 }
 
-fn booting_millis(log: &str) -> u64 {
-    let boots =
-        log.lines().filter_map(|line| line.split_once(BOOTED)?.1.split_once(" ms")?.0.parse::<u64>().ok());
-    boots.sum()
+/// The milliseconds that follow `words` in lines of a log.
+fn millis_after(log: &str, words: &str) -> Vec<u64> {
+    let millis = |line: &str| line.split_once(words)?.1.split_once(" ms")?.0.parse().ok();
+    log.lines().filter_map(millis).collect()
+}
+
+/// `13 copies answered after 0.7 s (median), 1.5 s at most`; none without copies.
+fn copies(spans: &[&Span]) -> Option<String> {
+    let mut millis: Vec<u64> = spans.iter().flat_map(|span| span.copies_millis.iter().copied()).collect();
+    millis.sort_unstable();
+    let (median, most) = (millis.get(millis.len() / 2)?, millis.last()?);
+    let n = millis.len();
+    Some(format!("\n{n} copies answered after {} s (median), {} s at most", seconds(*median), seconds(*most)))
 }
 
 /// A line a test, in the order they began, and the sums below.
@@ -131,6 +144,7 @@ fn timeline(spans: &[Span]) -> String {
         seconds(boots),
         boots * 100 / work.max(1)
     ));
+    text.push_str(&copies(&rows).unwrap_or_default());
     text
 }
 
@@ -149,13 +163,15 @@ mod tests {
     use super::*;
 
     fn span(test: &str, start_secs: u64, millis: u64, booting_millis: u64) -> Span {
-        Span { test: test.into(), outcome: "pass".into(), start_secs, millis, booting_millis }
+        let copies_millis = Vec::new();
+        Span { test: test.into(), outcome: "pass".into(), start_secs, millis, booting_millis, copies_millis }
     }
 
     #[test]
     fn boots_are_read_from_a_log() {
         let log = "[   1.0] phase boot\n[  61.2] a: boot to rest in 60000 ms: running \n[  99.0] a: boot to rest in 1500 ms: degraded x\n";
-        assert_eq!(booting_millis(log), 61_500);
+        assert_eq!(millis_after(log, BOOTED), [60_000, 1500]);
+        assert_eq!(millis_after("[  0.7] copy: answered after 701 ms\n", COPIED), [701]);
     }
 
     #[test]
@@ -168,6 +184,15 @@ mod tests {
             "2 attempts in 20.0 s; 30.0 s of work side by side, of which 15.0 s booting (50 %)"
         );
         assert!(lines[2].contains("···············███████████████"), "{text}");
+    }
+
+    #[test]
+    fn copies_are_told_by_their_median() {
+        let of = |copies: &[u64]| Span { copies_millis: copies.to_vec(), ..span("a", 0, 1, 0) };
+        let (one, other) = (of(&[700, 9000]), of(&[800]));
+        let told = copies(&[&one, &other]).unwrap();
+        assert_eq!(told, "\n3 copies answered after 0.8 s (median), 9.0 s at most");
+        assert_eq!(copies(&[&of(&[])]), None);
     }
 
     #[test]
