@@ -66,7 +66,7 @@ fn poll() -> PollState {
         urgency: Urgency::Normal,
         voters: vec![voter("alice"), voter("bob")],
     };
-    PollState { poll, ballots: vec![], answers: [].into(), announced: None, decision: None }
+    PollState { poll, ballots: vec![], answers: [].into(), announced: None, decision: None, case: None }
 }
 
 fn post(kind: Kind, n: u8) -> Post {

@@ -124,7 +124,8 @@ pub fn export(
 ) -> Option<DecisionBundle> {
     let (_, release) = state.release(train, channel)?;
     let decision = release.poll()?.decision.clone()?;
-    let evidence = state.bundle(train, channel)?;
+    // What was decided on other evidence cannot be shown with this.
+    let evidence = state.bundle(train, channel).filter(|_| question::is_current(state, train, channel))?;
     let messages = release.poll()?.ballots.iter().filter_map(due::message_of);
     let named = DecisionBundle::named(&evidence).into_iter().chain(messages);
     let documents = named.filter_map(|digest| Some((digest, document(&digest)?))).collect();

@@ -55,7 +55,7 @@ fn poll() -> PollState {
         urgency: Urgency::Normal,
         voters: vec![voter("alice"), voter("bob")],
     };
-    PollState { poll, ballots: vec![], answers: [].into(), announced: None, decision: None }
+    PollState { poll, ballots: vec![], answers: [].into(), announced: None, decision: None, case: None }
 }
 
 fn event(id: &str, sender: &str, kind: &str, content: Value) -> Value {

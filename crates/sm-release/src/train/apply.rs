@@ -10,7 +10,10 @@ use sm_model::{
     },
 };
 
-use super::state::{Blocker, BoardState, Exception, Phase, PollState, Release, State, StepState, Train};
+use super::{
+    question,
+    state::{Blocker, BoardState, Exception, Phase, PollState, Release, State, StepState, Train},
+};
 use crate::{
     calendar::{Expedite, Freeze, Moved},
     gate::BoardInputs,
@@ -251,6 +254,7 @@ fn vote(state: &mut State, body: &VoteEvent) {
                 answers: [].into(),
                 announced: None,
                 decision: None,
+                case: None,
             };
             with(state, poll.train, poll.channel, |release| release.polls.push(opened));
         }
@@ -269,7 +273,11 @@ fn vote(state: &mut State, body: &VoteEvent) {
         }
         VoteEvent::Decided { decision } => {
             let (train, channel) = (decision.statement.train, decision.statement.channel);
-            in_poll(state, train, channel, |poll| poll.decision = Some(decision.clone()));
+            let case = question::case(state, train, channel, decision.statement.at).map(Box::new);
+            in_poll(state, train, channel, |poll| {
+                poll.decision = Some(decision.clone());
+                poll.case = case;
+            });
         }
     }
 }

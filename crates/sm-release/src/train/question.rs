@@ -136,8 +136,12 @@ fn component_days(state: &State, release: &Release, now: Timestamp) -> Option<Fi
     soak::shortest(&soaked)
 }
 
-/// The case of a release's newest poll, as it stands. `None` while there is no poll.
+/// The case of a release's newest poll: as it stands, or as it was decided. `None` while there is no poll.
 pub fn case(state: &State, train: TrainId, channel: Channel, now: Timestamp) -> Option<Case> {
+    let decided = state.release(train, channel).and_then(|(_, release)| release.poll()?.case.as_deref());
+    if let Some(case) = decided {
+        return Some(case.clone());
+    }
     let report = gate(state, train, channel, Context::Go, now)?;
     let (train, release) = state.release(train, channel)?;
     let PollState { poll, ballots, answers, .. } = release.poll()?;

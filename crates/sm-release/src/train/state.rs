@@ -14,6 +14,7 @@ use sm_model::{
 use crate::{
     calendar::{Calendar, Expedite, Freeze},
     gate::BoardInputs,
+    go::Case,
     proof::digest_of,
     rules::Rules,
     soak::Contents,
@@ -189,6 +190,8 @@ pub struct PollState {
     pub announced: Option<(String, String)>,
     /// What came of it.
     pub decision: Option<Signed<Decision>>,
+    /// What it came of: the case as it was then, whatever happens to blockers and clocks later.
+    pub case: Option<Box<Case>>,
 }
 
 impl State {

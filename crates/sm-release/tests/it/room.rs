@@ -124,6 +124,28 @@ fn a_message_that_says_something_else_than_the_vote_on_record_is_noticed() {
 }
 
 #[test]
+fn what_happens_after_a_decision_does_not_change_what_it_rests_on() {
+    let (mut world, which) = asked();
+    for voter in ["alice", "bob", "carol"] {
+        world.vote(which, voter, Choice::Go, &[]).unwrap();
+    }
+    world.wait(4 * 60 * 60);
+    world.close(which, "dan").unwrap();
+    let title = "for the next one".to_owned();
+    world
+        .say("dan", Command::OpenBlocker { title, channels: vec![Channel::Alpha], issue: String::new() })
+        .unwrap();
+    world.wait(30 * 24 * 60 * 60);
+    let rules = [(RuleFile::Policy, policy()), (RuleFile::Maintainers, maintainers())].into();
+    let bundle = export(&world.state, which.train, which.channel, &rules, |_| None).unwrap();
+    assert!(verify(&bundle, None).holds(), "{}", verify(&bundle, None));
+    assert!(post::tell(&world.state, which).unwrap().content["body"].as_str().unwrap().contains("3 Go"));
+    // What is composed anew is not what was decided on.
+    world.compose(which, 2).unwrap();
+    assert_eq!(export(&world.state, which.train, which.channel, &rules, |_| None), None);
+}
+
+#[test]
 fn a_message_never_takes_the_place_of_a_signed_vote() {
     let (mut world, which) = asked();
     world.vote(which, "alice", Choice::Abstain, &[]).unwrap();

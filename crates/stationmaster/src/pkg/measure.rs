@@ -2,7 +2,7 @@
 
 use std::{fmt, fs, path::Path};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use rand_core::OsRng;
 use sha2::Digest as _;
 use sm_compose::{
@@ -95,17 +95,18 @@ struct Locks {
 
 impl<'a> Trial<'a> {
     fn new(image: &'a Image, packages: &'a [PackageName], work: &'a Path) -> anyhow::Result<Self> {
+        let arch = image.arch.map_or_else(host_arch, Ok)?;
+        let without = recipe::load(&image.recipe, &[])?;
+        let there = |name: &PackageName| {
+            without.targets.get(&arch).is_some_and(|target| target.packages.wanted.contains(name))
+        };
+        if let Some(name) = packages.iter().find(|name| there(name)) {
+            bail!("`{name}` is in the image already: `{}` wants it", image.recipe.display());
+        }
         let names: Vec<String> = packages.iter().map(|name| format!("\"{name}\"")).collect();
         let variant = work.join("request.toml");
         files::write_atomic(&variant, format!("[packages]\nwanted = [{}]\n", names.join(", ")).as_bytes())?;
-        Ok(Trial {
-            without: recipe::load(&image.recipe, &[])?,
-            with: recipe::load(&image.recipe, &[variant])?,
-            arch: image.arch.map_or_else(host_arch, Ok)?,
-            image,
-            packages,
-            work,
-        })
+        Ok(Trial { without, with: recipe::load(&image.recipe, &[variant])?, arch, image, packages, work })
     }
 
     /// The recipe's own lock, and that one with the packages: whatever both need has the same version in both.
