@@ -192,6 +192,26 @@ pub enum Difference {
     NeverBelow,
 }
 
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Difference::LevelOfAnotherChannel => f.write_str("LEVEL is that of another channel"),
+            Difference::UsedTwice => f.write_str("the version was used before"),
+            Difference::Falls { newest } => write!(f, "the channel had {newest} already"),
+            Difference::PatchGap { newest } => {
+                write!(
+                    f,
+                    "PATCH does not rise by one after {newest}: a version between them was never public"
+                )
+            }
+            Difference::EntersAbovePatchZero => f.write_str(
+                "the branch enters the channel with a PATCH above 0: earlier ones were never public",
+            ),
+            Difference::NeverBelow => f.write_str("the branch was never in the channel below"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use sm_release::{
     calendar::{Due, Expedite, Freeze},
     calendar_feed::{self, Entry},
     train::{Command, State},
-    view::today::last_day,
+    view::today::{channels, last_day},
 };
 
 use crate::{
@@ -197,10 +197,8 @@ const N_RECENT: usize = 9;
 
 impl Plan {
     fn of(state: &State, count: usize, only: Option<Channel>, today: Date) -> Plan {
-        let mut channels: Vec<Channel> = state.history.iter().map(|released| released.channel).collect();
-        channels.sort();
-        channels.dedup();
-        let wanted = channels.into_iter().filter(|channel| only.is_none_or(|only| only == *channel));
+        let wanted =
+            channels(state, today).into_iter().filter(|channel| only.is_none_or(|only| only == *channel));
         Plan { channels: wanted.map(|channel| ChannelPlan::of(state, channel, count, today)).collect() }
     }
 }

@@ -4,12 +4,15 @@ use std::{fmt, path::PathBuf};
 
 use clap::Subcommand;
 use serde::Serialize;
-use sm_model::{Channel, Date, Released, Version, train::PlannedRelease};
+use sm_model::{
+    Channel, Date, Released, Version,
+    train::{Move, PlannedRelease},
+};
 use sm_release::{
     lts,
     soak::{self, Promotable},
     train::{Command, decide::propose},
-    version::explain,
+    version::{explain, newest},
 };
 
 use crate::{
@@ -30,6 +33,8 @@ Examples:
   stationmaster version promotable stable
       Branches of beta, with the days that each component was used there.
   stationmaster version explain 4890.2.1
+  stationmaster version explain
+      Every release of the history that the rules would not have made.
 
 A version is MAJOR.LEVEL.PATCH: days from the epoch to the day the branch was
 cut; 0 alpha, 1 beta, 2 stable, 3 lts; releases of the branch in the channel.";
@@ -53,8 +58,8 @@ enum Action {
     },
     /// Tell how a release of the past came about.
     Explain {
-        /// Its version.
-        version: Version,
+        /// Its version [default: all that differ from the rules].
+        version: Option<Version>,
     },
     /// Show branches that could come up into a channel.
     Promotable {
@@ -81,7 +86,8 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
                 .map_err(|refusal| anyhow::Error::new(sm_release::train::Refusals::from(refusal)))?;
             ctx.data(&Next(planned))?;
         }
-        Action::Explain { version } => ctx.data(&Explained::of(&project, *version)?)?,
+        Action::Explain { version: Some(version) } => ctx.data(&Explained::of(&project, *version)?)?,
+        Action::Explain { version: None } => ctx.data(&Differences::of(&state.history))?,
         Action::Promotable { channel } => {
             let watched = &state.rules.policy.components;
             let found = soak::promotable(&state.history, &state.contents, *channel, watched, project.now);
@@ -92,7 +98,7 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         }
         Action::Import { file } => {
             let text = project::read_text(file, MAX_HISTORY_BYTES)?;
-            let releases: Vec<Released> = serde_json::from_str(&text)?;
+            let releases = readable(&text, ctx)?;
             let events = project.ask_once(Command::ImportHistory { releases })?;
             return told::tell(ctx, &events);
         }
@@ -113,31 +119,95 @@ impl fmt::Display for Next {
     }
 }
 
+/// The releases of a list whose versions are of our form. A history may begin with an older numbering: those are told.
+fn readable(text: &str, ctx: &Context<'_>) -> anyhow::Result<Vec<Released>> {
+    let all: Vec<serde_json::Value> = serde_json::from_str(text)?;
+    let mut releases = Vec::new();
+    for one in all {
+        match serde_json::from_value(one.clone()) {
+            Ok(released) => releases.push(released),
+            Err(error) => ctx.progress.note(&format!("left out: {one}: {error}")),
+        }
+    }
+    Ok(releases)
+}
+
+/// A release of the past.
 #[derive(Serialize)]
 struct Explained {
     released: Released,
+    /// The channel's release before it.
+    previous: Option<Version>,
+    /// Days that a branch which came up had been in the channel below.
+    soaked_days: Option<i64>,
     how: String,
+    follows_the_rules: bool,
 }
 
 impl Explained {
     fn of(project: &Project<'_>, version: Version) -> anyhow::Result<Explained> {
-        let mut history = project.state.history.clone();
-        history.sort_by_key(|released| released.date);
+        let history = in_order(&project.state.history);
         let Some(idx) = history.iter().position(|released| released.version == version) else {
             anyhow::bail!("`{version}` is no release of the history")
         };
-        let how = match explain(&history[..idx], &history[idx]) {
-            Ok(made) => made.to_string(),
-            Err(difference) => format!("against the rules: {difference:?}"),
-        };
-        Ok(Explained { released: history[idx], how })
+        Ok(Explained::after(&history[..idx], history[idx]))
     }
+
+    fn after(before: &[Released], released: Released) -> Explained {
+        let made = explain(before, &released);
+        let since = match made {
+            Ok(Move::Promote { major }) => soak::since(before, released.channel, major),
+            _ => None,
+        };
+        Explained {
+            released,
+            previous: newest(before, released.channel),
+            soaked_days: since.map(|since| soak::days(since, released.date)),
+            follows_the_rules: made.is_ok(),
+            how: made.map_or_else(|difference| difference.to_string(), |made| made.to_string()),
+        }
+    }
+}
+
+fn in_order(history: &[Released]) -> Vec<Released> {
+    let mut history = history.to_vec();
+    history.sort_by_key(|released| released.date);
+    history
 }
 
 impl fmt::Display for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Released { date, channel, version } = self.released;
-        write!(f, "{version}: {}, published in {channel} on {}", self.how, Date::of(date))
+        let against = if self.follows_the_rules { "" } else { "against the rules: " };
+        write!(f, "{version}: {against}{}, published in {channel} on {}", self.how, Date::of(date))?;
+        if let Some(previous) = self.previous {
+            write!(f, " after {previous}")?;
+        }
+        self.soaked_days.map_or(Ok(()), |days| write!(f, ", {days} days after it came to the channel below"))
+    }
+}
+
+/// Releases of the past that the rules would not have made.
+#[derive(Serialize)]
+struct Differences {
+    n_releases: usize,
+    differing: Vec<Explained>,
+}
+
+impl Differences {
+    fn of(history: &[Released]) -> Differences {
+        let history = in_order(history);
+        let all = (0..history.len()).map(|idx| Explained::after(&history[..idx], history[idx]));
+        let differing = all.filter(|explained| !explained.follows_the_rules).collect();
+        Differences { n_releases: history.len(), differing }
+    }
+}
+
+impl fmt::Display for Differences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (n, all) = (self.differing.len(), self.n_releases);
+        write!(f, "{} of {all} releases follow the rules", all - n)?;
+        self.differing.iter().try_for_each(|explained| write!(f, "\n{explained}"))
     }
 }
 

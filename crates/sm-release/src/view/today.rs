@@ -40,7 +40,7 @@ impl Today {
         Today {
             day,
             closed: reasons(state, day),
-            due: due(state),
+            due: due(state, day),
             trains,
             blockers: open.map(|(id, blocker)| (*id, blocker.title.clone())).collect(),
             endings: endings(state, day),
@@ -53,15 +53,24 @@ fn reasons(state: &State, day: Date) -> Vec<String> {
     closed.iter().map(ToString::to_string).collect()
 }
 
-/// When the next release of every channel that has one, and is on no train, is due.
-pub fn due(state: &State) -> Vec<(Channel, Due)> {
-    let calendar = state.calendar();
-    let on_train: Vec<Channel> =
-        state.running().iter().flat_map(|train| train.going()).map(|(channel, _)| channel).collect();
+/// Channels that had a release and get more: all but long-term streams whose support has ended.
+pub fn channels(state: &State, day: Date) -> Vec<Channel> {
+    let streams = lts::streams(&state.history);
+    let ended: Vec<Channel> =
+        streams.iter().filter(|stream| !stream.is_supported(day)).map(|stream| stream.channel).collect();
     let mut channels: Vec<Channel> = state.history.iter().map(|released| released.channel).collect();
     channels.sort();
     channels.dedup();
-    let free = channels.into_iter().filter(|channel| !on_train.contains(channel));
+    channels.retain(|channel| !ended.contains(channel));
+    channels
+}
+
+/// When the next release of every channel that gets one, and is on no train, is due.
+pub fn due(state: &State, day: Date) -> Vec<(Channel, Due)> {
+    let calendar = state.calendar();
+    let on_train: Vec<Channel> =
+        state.running().iter().flat_map(|train| train.going()).map(|(channel, _)| channel).collect();
+    let free = channels(state, day).into_iter().filter(|channel| !on_train.contains(channel));
     let next = free.filter_map(|channel| {
         let last = last_day(&state.history, channel)?;
         Some((channel, calendar.due(channel, last, 1).into_iter().next()?))

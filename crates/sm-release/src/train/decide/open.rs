@@ -126,7 +126,11 @@ pub fn propose(
     let wanted = wanted.unwrap_or_else(|| usual(state, &taken, channel, now));
     let epoch = state.rules.days.epoch.start();
     let refused = |error: crate::version::VersionRefusal| {
-        Refusal::new("no-version", format!("{channel}: {error}"), "what it says")
+        Refusal::new(
+            "no-version",
+            format!("{channel}: {error}"),
+            "another move: CHANNEL=new, =patch or =promote:MAJOR",
+        )
     };
     let proposal = next_version(&taken, channel, wanted, epoch, now).map_err(refused)?;
     // What was never published is nothing to compare with.
