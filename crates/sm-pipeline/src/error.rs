@@ -25,6 +25,9 @@ pub enum Error {
     /// The update server could not be started.
     #[error("cannot start the update server")]
     Server(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The release train does not let the release go, or could not be asked.
+    #[error("the release train does not go on")]
+    Train(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The recipe is wrong.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
@@ -78,7 +81,7 @@ impl Error {
             Error::Archive(source) => source.hint(),
             Error::Build(source) => source.hint(),
             Error::Release(source) => source.hint(),
-            Error::Store(_) | Error::Server(_) | Error::Unexpected { .. } => None,
+            Error::Store(_) | Error::Server(_) | Error::Train(_) | Error::Unexpected { .. } => None,
         }
     }
 
@@ -94,7 +97,7 @@ impl Error {
             Error::Archive(source) => source.exit_code(),
             Error::Build(source) => source.exit_code(),
             Error::Release(source) => source.exit_code(),
-            Error::Unexpected { .. } => sm_model::exit::NEGATIVE,
+            Error::Train(_) | Error::Unexpected { .. } => sm_model::exit::NEGATIVE,
         }
     }
 }

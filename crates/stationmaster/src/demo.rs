@@ -1,4 +1,7 @@
-//! `stationmaster demo`: the whole chain at work. The steps are sm-pipeline's; this gives them keys, an update server and a display.
+//! `stationmaster demo`: the whole chain at work. The steps are sm-pipeline's; this gives them keys, a release train, an update server
+//! and a display.
+
+mod train;
 
 use std::{
     fmt,
@@ -16,19 +19,16 @@ use sm_host::clock::SystemClock;
 use sm_model::{Arch, Sha256};
 use sm_pipeline::demo::{self, DemoPlan, DemoReport, Extent, Surroundings};
 use sm_trust::PrivateKey;
-use sm_vmtest::suite::catalog::Class;
 
 use crate::{
     compose,
     context::{Context, Outcome},
     payload::keygen,
-    test::{
-        Answer, Judged,
-        quick::{self, Workplace},
-    },
+    test::{Answer, quick::Workplace},
     update_service,
     workshop::with_world,
 };
+use train::{DemoTrain, Outcomes};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,12 +37,13 @@ Examples:
   stationmaster demo --mirror debian=https://mirror.example/debian \\
       --mirror debian-security=https://mirror.example/debian-security
 
-What happens: release A is composed of the last point release's packages,
-B of those with every update since, C like B and broken on purpose. A virtual
-machine boots A through UEFI; its own agent finds B, verifies it, installs it
-beside A and reboots into it; then it tries C, falls back to B and says why.
-
-Then the release suite looks into A and B, and asks B in a running machine.
+What happens: release A is composed of the last point release's packages. A
+train is opened for B, which has every update since: composed, tested by the
+release suite (its artifacts, and a running machine), compared, with notes,
+voted on by three people with keys of their own, decided and published. C is
+like B and broken on purpose. A virtual machine boots A through UEFI; its own
+agent finds B, verifies it, installs it beside A and reboots into it; then it
+tries C, falls back to B and says why.
 
 Takes some ten minutes where machines are emulated, and downloads about
 400 MB once. Nothing is installed, and no root, loop device or KVM is needed;
@@ -76,14 +77,24 @@ pub(crate) struct Args {
 struct Shown {
     #[serde(flatten)]
     report: DemoReport,
-    /// Verdicts over the releases that are meant to be good.
-    tests: Vec<Judged>,
+    /// B's train.
+    train: Outcomes,
 }
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for judged in &self.tests {
-            writeln!(f, "{judged}\n")?;
+        let Outcomes { checklist, decision, tests } = &self.train;
+        tests.iter().try_for_each(|judged| writeln!(f, "{judged}\n"))?;
+        if let Some(train) = checklist {
+            writeln!(f, "{train}")?;
+            train.steps.iter().try_for_each(|step| writeln!(f, "  {step}"))?;
+        }
+        if let Some(decision) = decision {
+            writeln!(
+                f,
+                "Anybody can compute the decision again: stationmaster decision verify {}\n",
+                decision.display()
+            )?;
         }
         write!(f, "{}", self.report)
     }
@@ -95,32 +106,19 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     let plan = plan(args, arch)?;
     let key = keygen::read_or_make(&plan.out.join("keys"))?;
     let mut shown = Shown::default();
-    let ended = with_world(&args.mirror, ctx, |world| demonstrate(&plan, world, &key, &mut shown.report))
-        .and_then(|()| judge(args, &plan, &mut shown, ctx));
-    ctx.data(&shown)?;
-    ended?;
-    let is_bad = shown.tests.iter().any(|judged| judged.answer == Answer::NotGood);
-    Ok(if is_bad { Outcome::Negative } else { Outcome::Done })
-}
-
-/// Runs the quick classes of the release suite: A and B are looked into, and B runs in a machine that its tests share. The
-/// short run leaves that to whoever started it.
-fn judge(args: &Args, plan: &DemoPlan, shown: &mut Shown, ctx: &Context<'_>) -> anyhow::Result<()> {
-    if plan.extent == Extent::Smoke {
-        return Ok(());
-    }
     let workplace = Workplace {
         recipe: &plan.recipe,
         tools_lock: plan.out.join("locks/tools.lock"),
         db: plan.out.join("tests.sqlite"),
         mirror: &args.mirror,
     };
-    let classes: [&[Class]; 2] = [&[Class::Offline], &[Class::Offline, Class::Shared]];
-    for (made, classes) in shown.report.made.iter().zip(classes) {
-        ctx.progress.note(&format!("release suite at {}", made.version));
-        shown.tests.push(quick::judge(&made.directory, classes, &workplace, ctx)?);
-    }
-    Ok(())
+    let mut train = DemoTrain::below(&plan.out, workplace, ctx, &mut shown.train);
+    let ended =
+        with_world(&args.mirror, ctx, |world| demonstrate(&plan, world, &key, &mut train, &mut shown.report));
+    ctx.data(&shown)?;
+    ended?;
+    let is_bad = shown.train.tests.iter().any(|judged| judged.answer == Answer::NotGood);
+    Ok(if is_bad { Outcome::Negative } else { Outcome::Done })
 }
 
 fn plan(args: &Args, arch: Arch) -> anyhow::Result<DemoPlan> {
@@ -143,6 +141,7 @@ fn demonstrate(
     plan: &DemoPlan,
     world: World<'_>,
     key: &PrivateKey,
+    train: &mut DemoTrain<'_>,
     report: &mut DemoReport,
 ) -> anyhow::Result<()> {
     let mut signer = |digest: &Sha256| key.sign(digest, &mut OsRng);
@@ -152,6 +151,11 @@ fn demonstrate(
         start_endpoint: &update_service::start,
         signer: &mut signer,
         public_key_pem: key.public().to_pem()?,
+        train: match plan.extent {
+            Extent::Whole => Some(train),
+            // The short run proves composing, booting and updating; whoever started it tests.
+            Extent::Smoke => None,
+        },
     };
     Ok(demo::run(plan, &mut surroundings, report)?)
 }

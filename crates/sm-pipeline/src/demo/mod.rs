@@ -1,5 +1,5 @@
-//! The whole chain at work, with nothing prepared by hand: two releases from the real archive, a machine that updates itself from
-//! one to the other, and a broken third one that it comes back from.
+//! The whole chain at work, with nothing prepared by hand: two releases from the real archive, of which the second goes on a release
+//! train; a machine that updates itself from one to the other; and a broken third one that it comes back from.
 //!
 //! Everything made lies in one directory: locks, keys, releases, the machine, the server's database, the journal. A second run
 //! uses the locks and every release whose inputs are the same.
@@ -19,7 +19,7 @@ use sm_host::{
     qemu::Programs,
 };
 use sm_image::payload::write::Signer;
-use sm_model::{Arch, Channel, Sha256};
+use sm_model::{Arch, Channel, Released, Sha256, Version};
 use sm_vmtest::{
     endpoint::{Served, StartEndpoint},
     vm::VmHost,
@@ -66,6 +66,30 @@ pub struct DemoPlan {
     pub extent: Extent,
 }
 
+/// The release train that B goes on: the operator's command runs it.
+pub trait Train {
+    /// Opens it, `previous` being the channel's last release, and gives the version that it computed.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    fn open(&mut self, previous: &Released) -> Result<Version, TrainError>;
+
+    /// Takes a candidate from its composition to a decision to publish it.
+    ///
+    /// # Errors
+    /// When that is not what is decided.
+    fn decide(&mut self, candidate: &ReleaseDir, previous: &ReleaseDir) -> Result<(), TrainError>;
+
+    /// Makes it public.
+    ///
+    /// # Errors
+    /// When it may not be, or cannot be.
+    fn publish(&mut self) -> Result<(), TrainError>;
+}
+
+/// Why a train does not go on.
+pub type TrainError = Box<dyn std::error::Error + Send + Sync>;
+
 /// What a demonstration needs from outside.
 pub struct Surroundings<'a> {
     /// Archive, programs, display.
@@ -78,6 +102,8 @@ pub struct Surroundings<'a> {
     pub signer: &'a mut (dyn Signer + Send),
     /// What hosts check the signatures with.
     pub public_key_pem: String,
+    /// What B goes on, unless the demonstration is short.
+    pub train: Option<&'a mut dyn Train>,
 }
 
 impl std::fmt::Debug for Surroundings<'_> {
@@ -114,6 +140,9 @@ fn steps(
     let file = plan.out.join("changes.json");
     report.changes = Some(journal.step("compare A and B", |_| compare(&a, &b, &file))?);
     report.changes_file = Some(file);
+    if let Some(train) = surroundings.train.as_deref_mut() {
+        journal.step("evidence, votes and decision on B", |_| train.decide(&b, &a).map_err(Error::Train))?;
+    }
 
     let served = Served::below(&plan.out);
     let machine = plan.out.join("machine");
@@ -127,7 +156,8 @@ fn steps(
     report.accelerator = Some(host.accelerator().to_string());
     forget_fleet(&served.database)?;
     let mut story = Story::begin(&host, &served, surroundings.start_endpoint, &a, machine)?;
-    let told = tell(&mut story, journal, (&a, &b, c.as_ref()), report);
+    let train = surroundings.train.as_deref_mut();
+    let told = tell(&mut story, journal, train, (&a, b, c.as_ref()), report);
     report.events = story.reports()?;
     told?;
     story.end(journal)
@@ -144,13 +174,21 @@ fn compare(old: &ReleaseDir, new: &ReleaseDir, file: &Path) -> Result<Diff, Erro
 fn tell(
     story: &mut Story,
     journal: &mut Journal<'_>,
-    (a, b, c): (&ReleaseDir, &ReleaseDir, Option<&ReleaseDir>),
+    train: Option<&mut (dyn Train + '_)>,
+    (a, mut b, c): (&ReleaseDir, ReleaseDir, Option<&ReleaseDir>),
     report: &mut DemoReport,
 ) -> Result<(), Error> {
     report.boots.push(Booted { version: a.manifest().version, boot: story.first_boot(journal, a)? });
-    report.boots.push(Booted { version: b.manifest().version, boot: story.update(journal, b)? });
+    if let Some(train) = train {
+        let public = a.path().with_file_name(b.manifest().version.to_string());
+        // A version is public once; but no host outside of this directory has seen what an earlier run published.
+        remove_dir(&public)?;
+        journal.step("publish B", |_| train.publish().map_err(Error::Train))?;
+        b = ReleaseDir::open(&public)?;
+    }
+    report.boots.push(Booted { version: b.manifest().version, boot: story.update(journal, &b)? });
     if let Some(c) = c {
-        report.rejected = Some(story.fall_back(journal, c, b)?);
+        report.rejected = Some(story.fall_back(journal, c, &b)?);
     }
     Ok(())
 }
@@ -158,11 +196,15 @@ fn tell(
 /// Removes what machines of earlier runs reported: this run's machine is another one.
 fn forget_fleet(database: &Path) -> Result<(), Error> {
     let dir = database.parent().unwrap_or(database);
+    remove_dir(dir)?;
+    Ok(create_dir_all(dir)?)
+}
+
+fn remove_dir(dir: &Path) -> Result<(), FileError> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(FileError::io("remove", dir)(error).into());
+            Err(FileError::io("remove", dir)(error))
         }
-        _ => {}
+        _ => Ok(()),
     }
-    Ok(create_dir_all(dir)?)
 }

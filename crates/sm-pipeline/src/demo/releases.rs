@@ -1,6 +1,6 @@
 //! The releases of the demonstration: A of the last point release's packages, B with every update since, C like B and broken.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use sha2::Digest as _;
 use sm_compose::{
@@ -9,11 +9,11 @@ use sm_compose::{
     release::ReleaseDir,
 };
 use sm_debian::Keyring;
-use sm_host::{files::FileError, tools::ToolsTree};
-use sm_model::{Board, Lock, Sha256, Version};
+use sm_host::tools::ToolsTree;
+use sm_model::{Board, Lock, Released, Sha256, Timestamp, Version};
 use sm_vmtest::endpoint::Served;
 
-use super::{CHANNEL, DemoPlan, Extent, Surroundings};
+use super::{CHANNEL, DemoPlan, Extent, Surroundings, Train, remove_dir};
 use crate::{Error, journal::Journal};
 
 /// The releases, and the tools tree that they were composed with.
@@ -51,7 +51,11 @@ pub(super) fn make(
         Some(recipe) => lock(plan, surroundings, journal, recipe, "A")?,
         None => Locked { recipe: current, lock: b.lock.clone(), places: b.places.clone() },
     };
-    let versions = versions(&b.recipe.os, &a.lock, &b.lock);
+    let train = surroundings.train.as_deref_mut();
+    let versions = match train {
+        Some(train) => journal.step("open a train for B", |_| on_train(train, &b.recipe.os, &a.lock))?,
+        None => versions(&b.recipe.os, &a.lock, &b.lock),
+    };
     let plan_of = |recipe: &Recipe, version: Version| {
         let source_date = recipe.os.date_of(version).ok_or_else(|| undated(version))?;
         Ok::<_, Error>(recipe.plan(Choices {
@@ -80,12 +84,14 @@ pub(super) fn make(
         Extent::Whole => Some(prepare("A", &plan_a, &a.places)?),
         Extent::Smoke => None,
     };
-    let mut compose = |name: &str, release: &Plan, ingredients: &Ingredients| {
-        compose(name, release, ingredients, plan, surroundings, journal)
+    let public = Served::below(&plan.out).root;
+    let waiting = if surroundings.train.is_some() { plan.out.join("staged") } else { public.clone() };
+    let mut compose = |name: &str, release: &Plan, ingredients: &Ingredients, root: &Path| {
+        compose(name, release, ingredients, Place { plan, root }, surroundings, journal)
     };
-    let a = compose("A", &plan_a, ingredients_a.as_ref().unwrap_or(&ingredients_b))?;
-    let b = compose("B", &plan_b, &ingredients_b)?;
-    let c = plan_c.map(|plan_c| compose("C", &plan_c, &ingredients_b)).transpose()?;
+    let a = compose("A", &plan_a, ingredients_a.as_ref().unwrap_or(&ingredients_b), &public)?;
+    let b = compose("B", &plan_b, &ingredients_b, &waiting)?;
+    let c = plan_c.map(|plan_c| compose("C", &plan_c, &ingredients_b, &public)).transpose()?;
     Ok(Releases { a, b, c, tools: ingredients_b.tools().clone() })
 }
 
@@ -117,16 +123,38 @@ fn lock(
     Ok(Locked { recipe, lock, places })
 }
 
+/// Versions of A, B and C: A's of its index's day, B's as its train computes it.
+fn on_train(train: &mut (dyn Train + '_), os: &Os, a: &Lock) -> Result<[Version; 3], Error> {
+    let (version, date) = (cut(os, a), newest(os, a));
+    let b = train.open(&Released { date, channel: CHANNEL, version }).map_err(Error::Train)?;
+    Ok([version, b, next(b)])
+}
+
+/// The day of the newest signed index that a lock was made from.
+fn newest(os: &Os, lock: &Lock) -> Timestamp {
+    lock.archives.iter().map(|archive| archive.date).max().unwrap_or(os.epoch)
+}
+
+fn cut(os: &Os, lock: &Lock) -> Version {
+    os.version_on(newest(os, lock), CHANNEL)
+}
+
+fn next(version: Version) -> Version {
+    Version { patch: version.patch + 1, ..version }
+}
+
 /// Versions of A, B and C: of branches cut on the days of the newest signed index that each was made from, and rising.
 fn versions(os: &Os, a: &Lock, b: &Lock) -> [Version; 3] {
-    let cut = |lock: &Lock| {
-        let newest = lock.archives.iter().map(|archive| archive.date).max();
-        os.version_on(newest.unwrap_or(os.epoch), CHANNEL)
-    };
-    let next = |version: Version| Version { patch: version.patch + 1, ..version };
-    let a = cut(a);
-    let b = cut(b).max(next(a));
+    let a = cut(os, a);
+    let b = cut(os, b).max(next(a));
     [a, b, next(b)]
+}
+
+/// Where a release is composed.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    plan: &'a DemoPlan,
+    root: &'a Path,
 }
 
 /// Composes one release, unless it is there from the same inputs.
@@ -134,11 +162,10 @@ fn compose(
     name: &str,
     release: &Plan,
     ingredients: &Ingredients,
-    plan: &DemoPlan,
+    Place { plan, root }: Place<'_>,
     surroundings: &mut Surroundings<'_>,
     journal: &mut Journal<'_>,
 ) -> Result<ReleaseDir, Error> {
-    let root = Served::below(&plan.out).root;
     let board = Board(plan.arch).to_string();
     let dir = root.join(CHANNEL.to_string()).join(board).join(release.version.to_string());
     let world = surroundings.world;
@@ -155,7 +182,7 @@ fn compose(
             let circumstances = Circumstances { work: &work, jobs: 0 };
             let signer = &mut *surroundings.signer;
             let published =
-                build::compose(release, ingredients, signer, &root, circumstances, &world, &mut steps)?;
+                build::compose(release, ingredients, signer, root, circumstances, &world, &mut steps)?;
             let sizes = published.manifest.artifacts.iter().map(|artifact| artifact.size_bytes);
             step.count_bytes(sizes.sum());
             Ok(ReleaseDir::open(&published.directory)?)
@@ -169,15 +196,6 @@ fn key(release: &Plan, ingredients: &Ingredients, program: Sha256) -> String {
     let Plan { version, source_date, payload_key_pem, .. } = release;
     let text = format!("{program} {inputs:?} {version} {source_date} {payload_key_pem}");
     Sha256(sha2::Sha256::digest(text).into()).to_string()
-}
-
-fn remove_dir(dir: &Path) -> Result<(), FileError> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(FileError::io("remove", dir)(error))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

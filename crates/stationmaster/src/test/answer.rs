@@ -62,7 +62,7 @@ pub(crate) struct Judged {
     #[serde(flatten)]
     pub(super) matrix: Matrix,
     /// The report with every attempt.
-    pub(super) report: PathBuf,
+    pub(crate) report: PathBuf,
     /// What it adds up to.
     pub(crate) answer: Answer,
 }
