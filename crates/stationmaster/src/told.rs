@@ -53,9 +53,10 @@ pub(crate) fn sentence(event: &Event) -> String {
 fn rules(event: &RulesEvent) -> String {
     match event {
         RulesEvent::Adopted { file, .. } => format!("`{}` is in force", file.file_name()),
-        RulesEvent::HistoryImported { releases } => {
-            format!("{} releases of the past are known", releases.len())
-        }
+        RulesEvent::HistoryImported { releases } => match releases.len() {
+            1 => "one release of the past is known".to_owned(),
+            n => format!("{n} releases of the past are known"),
+        },
     }
 }
 
@@ -116,6 +117,7 @@ fn evidence(event: &EvidenceEvent) -> String {
         }
         EvidenceEvent::NotesAccepted { channel, missing_fragments, .. } => match missing_fragments.len() {
             0 => format!("{channel}: notes accepted"),
+            1 => format!("{channel}: notes accepted, one change has no fragment"),
             n => format!("{channel}: notes accepted, {n} changes have no fragment"),
         },
         EvidenceEvent::Found { channel, fact, value, .. } => format!("{channel}: {fact} is {value}"),

@@ -85,6 +85,12 @@ pub trait Train {
     /// # Errors
     /// When it may not be, or cannot be.
     fn publish(&mut self) -> Result<(), TrainError>;
+
+    /// Takes down that the first host runs it.
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    fn updated(&mut self, evidence: &str) -> Result<(), TrainError>;
 }
 
 /// Why a train does not go on.
@@ -174,19 +180,25 @@ fn compare(old: &ReleaseDir, new: &ReleaseDir, file: &Path) -> Result<Diff, Erro
 fn tell(
     story: &mut Story,
     journal: &mut Journal<'_>,
-    train: Option<&mut (dyn Train + '_)>,
+    mut train: Option<&mut (dyn Train + '_)>,
     (a, mut b, c): (&ReleaseDir, ReleaseDir, Option<&ReleaseDir>),
     report: &mut DemoReport,
 ) -> Result<(), Error> {
     report.boots.push(Booted { version: a.manifest().version, boot: story.first_boot(journal, a)? });
-    if let Some(train) = train {
+    if let Some(train) = train.as_deref_mut() {
         let public = a.path().with_file_name(b.manifest().version.to_string());
         // A version is public once; but no host outside of this directory has seen what an earlier run published.
         remove_dir(&public)?;
         journal.step("publish B", |_| train.publish().map_err(Error::Train))?;
         b = ReleaseDir::open(&public)?;
+        let is_b = |made: &&mut Made| made.version == b.manifest().version;
+        report.made.iter_mut().filter(is_b).for_each(|made| *made = Made::of(&b));
     }
     report.boots.push(Booted { version: b.manifest().version, boot: story.update(journal, &b)? });
+    if let Some(train) = train {
+        let evidence = format!("a host runs {}, which is marked good", b.manifest().version);
+        train.updated(&evidence).map_err(Error::Train)?;
+    }
     if let Some(c) = c {
         report.rejected = Some(story.fall_back(journal, c, &b)?);
     }

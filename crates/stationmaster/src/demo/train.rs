@@ -145,8 +145,13 @@ impl<'a> DemoTrain<'a> {
         }
         self.ctx.progress.note(&format!("{who}> stationmaster {}", shown(words)));
         let written = RefCell::new(String::new());
-        let context =
-            Context { json: false, progress: &Silent, clock: self.ctx.clock, out: Out::Text(&written) };
+        let context = Context {
+            json: false,
+            progress: &Silent,
+            clock: self.ctx.clock,
+            chat: self.ctx.chat,
+            out: Out::Text(&written),
+        };
         let ended = crate::run_line(&line, &context);
         for said in written.take().lines() {
             self.ctx.progress.note(&format!("    {said}"));
@@ -219,7 +224,12 @@ impl<'a> DemoTrain<'a> {
             self.command(who, &["release", "acknowledge"])?;
         }
         let [staged, root] = [&self.staged, &self.root].map(|path| path.display().to_string());
-        self.command("cleo", &["release", "publish", "--staged", &staged, "--root", &root])?;
+        self.command("cleo", &["release", "publish", "--staged", &staged, "--root", &root])
+    }
+
+    fn first_host(&mut self, evidence: &str) -> anyhow::Result<()> {
+        self.command("cleo", &["release", "step", "na", "R7", "--reason", "a demonstration has no site"])?;
+        self.command("cleo", &["release", "step", "done", "R8", "R9", "R10", "--evidence", evidence])?;
         let args = self.args();
         let project = self.project(&args)?;
         let train = project.state.trains.values().last();
@@ -249,5 +259,9 @@ impl Train for DemoTrain<'_> {
 
     fn publish(&mut self) -> Result<(), TrainError> {
         Ok(self.make_public()?)
+    }
+
+    fn updated(&mut self, evidence: &str) -> Result<(), TrainError> {
+        Ok(self.first_host(evidence)?)
     }
 }

@@ -2,6 +2,8 @@
 
 use sm_model::Timestamp;
 
+/// The program's name: it may stand before a command, or be left out.
+const PROGRAM: &str = "stationmaster";
 /// What is said stands behind this.
 const INDENT: &str = "    ";
 
@@ -183,7 +185,11 @@ fn act(line: &str) -> Result<Act, String> {
     let (who, command) = line.split_once("> ").ok_or_else(|| {
         format!("`{line}` is of no kind: expected `@ TIME`, `NAME> COMMAND`, `* WHAT HAPPENS` or `# WORDS`")
     })?;
-    Ok(Act::Command { who: who.to_owned(), words: words(command)? })
+    let mut words = words(command)?;
+    if words.first().is_some_and(|word| word == PROGRAM) {
+        words.remove(0);
+    }
+    Ok(Act::Command { who: who.to_owned(), words })
 }
 
 /// Splits a command line: words between spaces, or in single or double quotes.
@@ -238,6 +244,12 @@ mod tests {
             assert_eq!(told.matches("  + ").count(), 1, "order and number count: {told}");
         }
         assert!(script.with(&other).ends_with("* tested alpha: all pass\n    1 result\n"));
+    }
+
+    #[test]
+    fn the_name_of_the_program_may_stand_before_a_command() {
+        let [short, long] = ["dan> today", "dan> stationmaster today"].map(|line| act(line).unwrap());
+        assert_eq!(short, long);
     }
 
     #[test]
