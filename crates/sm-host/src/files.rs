@@ -53,6 +53,9 @@ impl FileError {
                 io::ErrorKind::PermissionDenied => {
                     Some("check who owns the path and its directory".to_owned())
                 }
+                io::ErrorKind::IsADirectory => {
+                    Some(format!("name a file: `{}` is a directory", path.display()))
+                }
                 io::ErrorKind::NotFound => Some("check the spelling of the path".to_owned()),
                 _ => None,
             },

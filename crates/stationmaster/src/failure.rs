@@ -74,6 +74,22 @@ pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Tells what is wrong with a command's words, or prints the help that they ask for.
+pub(crate) fn misused(error: &clap::Error, json: bool) -> ExitCode {
+    if !(json && error.use_stderr()) {
+        let code = u8::try_from(error.exit_code()).unwrap_or(exit::USAGE);
+        // Nobody is left to tell when the stream is closed; the exit code still speaks.
+        let _ = error.print();
+        return ExitCode::from(code);
+    }
+    let words = error.to_string();
+    let words = words.strip_prefix("error: ").unwrap_or(&words);
+    let (what, rest) = words.split_once("\n\n").unwrap_or((words, ""));
+    let text = serde_json::json!({ "error": [what], "hint": rest.trim(), "exit_code": exit::USAGE });
+    let _ = writeln!(io::stderr().lock(), "{text}");
+    ExitCode::from(exit::USAGE)
+}
+
 /// A failure in words, with its exit code.
 pub(crate) fn words(error: &anyhow::Error, json: bool) -> (String, u8) {
     let known: Vec<Advice> = error.chain().filter_map(advice).collect();

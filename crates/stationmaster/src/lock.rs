@@ -91,6 +91,9 @@ struct What {
     /// Trust these keys instead of the recipe's.
     #[arg(long, value_name = "FILE")]
     keyring: Option<PathBuf>,
+    /// Accept archives older than those that the lock knows.
+    #[arg(long)]
+    allow_older_archive: bool,
     /// The lock [default: [VARIANT-]ARCH.lock or tools-ARCH.lock beside the recipe].
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -114,7 +117,7 @@ fn make(what: &What, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         return tell(ctx, path, lock, lock);
     }
     let lock = question.resolve(what, &BTreeMap::new(), ctx)?;
-    lock_file::write(&path, &lock)?;
+    replace(what, &path, old.as_ref(), &lock)?;
     tell(ctx, path, old.as_ref().unwrap_or(&lock), &lock)
 }
 
@@ -127,8 +130,15 @@ fn update(what: &What, only: &[PackageName], ctx: &Context<'_>) -> anyhow::Resul
     }
     let keep = if only.is_empty() { BTreeMap::new() } else { versions_to_keep(&old, only) };
     let lock = question.resolve(what, &keep, ctx)?;
-    lock_file::write(&path, &lock)?;
+    replace(what, &path, Some(&old), &lock)?;
     tell(ctx, path, &old, &lock)
+}
+
+fn replace(what: &What, path: &Path, old: Option<&Lock>, new: &Lock) -> Result<(), ArchiveError> {
+    if let Some(old) = old.filter(|_| !what.allow_older_archive) {
+        lock_file::refuse_older(old, new)?;
+    }
+    lock_file::write(path, new)
 }
 
 fn fetch(what: &What, ctx: &Context<'_>) -> anyhow::Result<Outcome> {

@@ -124,7 +124,10 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::misused(&error, std::env::args_os().any(|word| word == "--json")),
+    };
     let progress = progress::display(cli.quiet);
     let context = Context {
         json: cli.json,

@@ -56,8 +56,16 @@ pub(crate) enum Unknown {
     /// Nobody said who speaks.
     #[error("it is not known who you are")]
     Who,
+    /// Neither a memory nor rules: another folder.
+    #[error("there is no project here: neither `{}` nor `{}` exists", db.display(), rules.display())]
+    Project {
+        /// Where its memory was looked for.
+        db: PathBuf,
+        /// Where its rules were looked for.
+        rules: PathBuf,
+    },
     /// No train, or more than one, is on its way.
-    #[error("{found} trains are on their way: expected one")]
+    #[error("{}", if *found == 0 { "no train is on its way".to_owned() } else { format!("{found} trains are on their way: expected one") })]
     Train {
         /// How many.
         found: usize,
@@ -80,6 +88,9 @@ impl Unknown {
     pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
             Unknown::Who => "say it with `--as NAME`, or set STATIONMASTER_AS".to_owned(),
+            Unknown::Project { .. } => {
+                "go to the project's folder, or name both with `--db FILE` and `--rules DIR`".to_owned()
+            }
             Unknown::Train { found: 0 } => {
                 "open one with `stationmaster release open DAY CHANNEL...`".to_owned()
             }
@@ -124,6 +135,9 @@ impl<'a> Project<'a> {
 
     /// Opens a project as it was known at an instant.
     pub(crate) fn open_at(args: &'a Args, until: Until, now: Timestamp) -> anyhow::Result<Project<'a>> {
+        if !args.db.exists() && !args.rules.exists() {
+            return Err(Unknown::Project { db: args.db.clone(), rules: args.rules.clone() }.into());
+        }
         let log = EventLog::open(&args.db)?;
         let mut project = Project {
             args,

@@ -61,16 +61,25 @@ pub(super) fn download(
         for _ in 0..ATTEMPTS_PER_URL {
             match attempt(fetch, wanted, url, path, task) {
                 Ok(()) => return Ok(()),
-                Err(error) if is_worth_another(&error) => last = Some(error),
+                Err(error) if is_worth_another(&error) => last = Some(telling(last, error)),
                 Err(error) if is_final(&error) => return Err(error),
                 Err(error) => {
-                    last = Some(error);
+                    last = Some(telling(last, error));
                     break;
                 }
             }
         }
     }
     Err(last.unwrap_or_else(|| ArchiveError::NoMirror(wanted.what.clone())))
+}
+
+/// Of two failures the one that tells more: that one mirror lacks a file does not mean that the archive does.
+fn telling(earlier: Option<ArchiveError>, later: ArchiveError) -> ArchiveError {
+    let is_absent = |error: &ArchiveError| matches!(error, ArchiveError::Fetch { source, .. } if source.status() == Some(404));
+    match earlier {
+        Some(earlier) if is_absent(&later) && !is_absent(&earlier) => earlier,
+        _ => later,
+    }
 }
 
 /// A broken connection may do better from where it broke; a mirror in the middle of an update will not.

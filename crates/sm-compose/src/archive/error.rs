@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use sm_debian::{Unresolvable, packages::IndexError, verified::VerifyError};
 use sm_host::{fetch::FetchError, files::FileError};
-use sm_model::{PackageName, PackageVersion, exit};
+use sm_model::{PackageName, PackageVersion, Timestamp, exit};
 
 use super::download::is_full_disk;
 
@@ -81,6 +81,16 @@ pub enum ArchiveError {
         /// Room needed.
         needed_bytes: u64,
     },
+    /// An archive as it was before the lock was made: a mirror that fell behind, or an attacker who withholds fixes.
+    #[error("suite `{suite}` is of {offered}, but the lock knows it of {locked}")]
+    Older {
+        /// The suite.
+        suite: String,
+        /// Its date in the lock.
+        locked: Timestamp,
+        /// Its date as it is offered now.
+        offered: Timestamp,
+    },
     /// There is no lock where one is to be renewed or fetched.
     #[error("there is no lock `{}`", .0.display())]
     NoLock(PathBuf),
@@ -150,6 +160,10 @@ impl ArchiveError {
                 Some(format!("newer versions have taken their place: stationmaster lock update{}", only.concat()))
             }
             ArchiveError::NoRoom { .. } => Some("make room, or name another cache with XDG_CACHE_HOME".to_owned()),
+            ArchiveError::Older { .. } => Some(
+                "the mirror fell behind, or withholds fixes: name another with --mirror; --allow-older-archive takes it as it is"
+                    .to_owned(),
+            ),
             ArchiveError::NoLock(_) => Some("make one: stationmaster lock".to_owned()),
             ArchiveError::NotLocked { .. } => {
                 Some("want it in the recipe, then run: stationmaster lock".to_owned())
@@ -169,9 +183,10 @@ impl ArchiveError {
             ArchiveError::File(source) => source.exit_code(),
             ArchiveError::Verify(source) => source.exit_code(),
             ArchiveError::Unresolvable(source) => source.exit_code(),
-            ArchiveError::Index { .. } | ArchiveError::Unpack { .. } | ArchiveError::Mismatch { .. } => {
-                exit::VERIFICATION
-            }
+            ArchiveError::Index { .. }
+            | ArchiveError::Unpack { .. }
+            | ArchiveError::Mismatch { .. }
+            | ArchiveError::Older { .. } => exit::VERIFICATION,
             ArchiveError::Fetch { source, .. } => source.exit_code(),
             ArchiveError::Vanished(_) => exit::UNRESOLVED,
             ArchiveError::NoRoom { .. } | ArchiveError::NoCache => exit::STORAGE,

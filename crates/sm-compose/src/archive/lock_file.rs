@@ -80,6 +80,22 @@ pub(super) fn check(lock: &Lock) -> Result<(), String> {
     if is_sorted { Ok(()) } else { Err("packages are not sorted by name, or one is there twice".to_owned()) }
 }
 
+/// Refuses a lock whose archives are older than those of the lock that it is to replace. Their signatures are good for ever where a
+/// suite names no end, so a mirror could go back to a day before a fix.
+///
+/// # Errors
+/// [`ArchiveError::Older`], for the first such suite.
+pub fn refuse_older(old: &Lock, new: &Lock) -> Result<(), ArchiveError> {
+    for offered in &new.archives {
+        let known = old.archives.iter().find(|archive| archive.suite == offered.suite);
+        if let Some(locked) = known.filter(|locked| offered.date < locked.date) {
+            let suite = offered.suite.clone();
+            return Err(ArchiveError::Older { suite, locked: locked.date, offered: offered.date });
+        }
+    }
+    Ok(())
+}
+
 fn check_package(lock: &Lock, package: &LockedPackage) -> Result<(), String> {
     let name = &package.name;
     if package.arch != "all" && package.arch != lock.arch.debian() {
@@ -125,6 +141,21 @@ mod tests {
             }],
             packages: vec![package("bash"), package("dash")],
         }
+    }
+
+    #[test]
+    fn an_archive_does_not_go_back_behind_a_lock() {
+        let (old, mut new) = (lock(), lock());
+        refuse_older(&old, &new).unwrap();
+        new.archives[0].date = "2026-09-12T07:55:40Z".parse().unwrap();
+        let error = refuse_older(&old, &new).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "suite `trixie` is of 2026-09-12T07:55:40Z, but the lock knows it of 2026-09-12T07:55:41Z"
+        );
+        assert_eq!(error.exit_code(), sm_model::exit::VERIFICATION);
+        new.archives[0].suite = "forky".to_owned();
+        refuse_older(&old, &new).unwrap();
     }
 
     #[test]

@@ -386,6 +386,21 @@ fn all_vanished_packages_are_named_with_the_command_that_renews_them() {
 }
 
 #[test]
+fn a_file_is_not_called_vanished_while_a_mirror_did_not_answer() {
+    let mut world = World::new();
+    let lock = world.resolve().unwrap();
+    let named = [format!("debian={BASE}"), "debian=http://partial.example/debian".to_owned()];
+    world.mirrors = Mirrors::default().overridden(&named).unwrap();
+    world.server.serve(&world.url_of("bash"), Answer::Status(503));
+    world.server.serve(&world.url_of("bash").replace("mirror.", "partial."), Answer::Status(404));
+    let error = world.archive().fetch_all(&lock).unwrap_err();
+    assert!(
+        matches!(&error, ArchiveError::Fetch { source, .. } if source.status() == Some(503)),
+        "{error:?}"
+    );
+}
+
+#[test]
 fn a_broken_transfer_goes_on_where_it_broke() {
     let world = World::new();
     let lock = world.resolve().unwrap();

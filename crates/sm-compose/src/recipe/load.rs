@@ -112,8 +112,11 @@ pub(super) fn judge(
     let mut problems = Problems::default();
     let mut merged = RawRecipe::default();
     for document in 0..documents.len() {
-        let raw = parse(documents.text(document), document, &mut problems);
-        merged.lay(raw);
+        match parse(documents.text(document), document, &mut problems) {
+            Some(raw) => merged.lay(raw),
+            // What such a text lacks is not worth telling.
+            None => return Err(problems.located(documents)),
+        }
     }
     let checked = check(merged, variants, Checker { problems: &mut problems, beside });
     match checked {
@@ -122,15 +125,18 @@ pub(super) fn judge(
     }
 }
 
-/// Reads one document as far as it can be read.
-pub(super) fn parse(text: &str, document: usize, problems: &mut Problems) -> RawRecipe {
+/// Reads one document as far as it can be read; gives nothing when that is nowhere.
+pub(super) fn parse(text: &str, document: usize, problems: &mut Problems) -> Option<RawRecipe> {
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let offset = error.span().map_or(0, |span| span.start);
         problems.note(Place { document, offset }, error.message().to_owned());
     }
+    if root.get_ref().is_empty() && !problems.is_empty() {
+        return None;
+    }
     let mut reader = Reader { document, problems };
-    RawRecipe::read(root.get_ref(), &mut reader)
+    Some(RawRecipe::read(root.get_ref(), &mut reader))
 }
 
 /// SHA-256 over every document and every file taken, each framed by its length. Where the directory lies does not count;

@@ -32,7 +32,7 @@ pub struct Limits {
 impl Limits {
     /// What images and tools trees are unpacked with.
     pub const DEFAULT: Limits =
-        Limits { entries: 200_000, decoded_bytes: 4 << 30, decoder_memory_bytes: 256 << 20 };
+        Limits { entries: 200_000, decoded_bytes: 1 << 30, decoder_memory_bytes: 256 << 20 };
 }
 
 /// What one package brings.

@@ -54,6 +54,13 @@ fn errors_of_syntax_do_not_hide_errors_of_meaning() {
 }
 
 #[test]
+fn a_text_that_is_no_toml_at_all_is_told_as_that_alone() {
+    let told = problems("this is not a recipe");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].location.line, 1);
+}
+
+#[test]
 fn packages_cannot_be_wanted_and_kept_out() {
     let told =
         complaints("excluded = [\"perl\"]", "excluded = [\"bash\", \"dpkg\", \"perl\", \"perl\", \"P\"]");
