@@ -9,7 +9,7 @@ use sm_model::{
 use super::{
     account::RoomId,
     event::{About, RoomEvent, What},
-    tally::{Gone, RoomVote, Tally, guest},
+    tally::{Gone, RoomVote, Tally, advised, guest},
     words::{self, Said},
 };
 use crate::{
@@ -216,7 +216,7 @@ pub fn check(signed: &Signed<Ballot>, raw: &str, maintainers: &Maintainers) -> R
     let says = match said {
         _ if edits => ballot.choice == Choice::Abstain,
         Said::Vote(words) => {
-            let reason = if binding { words.reason } else { format!("{}: {}", event.sender, words.reason) };
+            let reason = if binding { words.reason } else { advised(&event.sender, &words.reason) };
             let version = words.version.is_none_or(|version| version == ballot.version);
             version && (words.choice, &reason) == (ballot.choice, &ballot.reason)
         }

@@ -88,6 +88,11 @@ pub fn guest(account: &Account) -> Handle {
     format!("room-{digest:.12}").parse().expect("hexadecimal digits after a word are a short name")
 }
 
+/// A reason of advice: it begins with the account, because nobody knows it by the name on record.
+pub(super) fn advised(account: &Account, reason: &str) -> String {
+    if reason.is_empty() { account.to_string() } else { format!("{account}: {reason}") }
+}
+
 /// Counts. `timeline` has the oldest event first.
 pub fn tally(question: &Question<'_>, timeline: &[RoomEvent]) -> Tally {
     let mut tally = Tally::default();
@@ -222,7 +227,7 @@ fn vote_of(speaker: Speaker, words: Words, event: &RoomEvent) -> RoomVote {
     let Words { choice, reason, blockers, .. } = words;
     let (voter, binding, reason) = match speaker {
         Speaker::Maintainer(handle) => (handle, true, reason),
-        Speaker::Guest(handle) => (handle, false, format!("{}: {reason}", event.sender)),
+        Speaker::Guest(handle) => (handle, false, advised(&event.sender, &reason)),
     };
     RoomVote { voter, binding, choice, reason, blockers, event: event.clone() }
 }
