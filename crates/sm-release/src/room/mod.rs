@@ -5,7 +5,7 @@
 //! | [`account`] | who speaks: accounts by their whole id, never by the name they show |
 //! | [`event`] | reads what a server gives, with limits |
 //! | [`words`] | whether a text is a vote |
-//! | [`tally`] | everybody's last word in a room, in the server's order |
+//! | [`mod@tally`] | everybody's last word in a room, in the server's order |
 //! | [`due`] | which of these the log does not know yet |
 //! | [`post`] | what is said to the room |
 //! | [`config`] | `room.toml`: which room |
