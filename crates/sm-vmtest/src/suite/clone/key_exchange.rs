@@ -127,6 +127,20 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_server_says_is_read_or_refused(
+            noise in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+            at in 0_usize..100,
+        ) {
+            let _refused = parse(&noise);
+            let mut lying = greeting(&LISTS);
+            let at = at.min(lying.len());
+            lying.splice(at.., noise);
+            let _read = parse(&lying);
+        }
+    }
+
     #[test]
     fn lengths_that_lie_are_refused() {
         let whole = greeting(&LISTS);
