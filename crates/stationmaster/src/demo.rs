@@ -115,7 +115,9 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     let mut train = DemoTrain::below(&plan.out, workplace, ctx, &mut shown.train);
     let ended =
         with_world(&args.mirror, ctx, |world| demonstrate(&plan, world, &key, &mut train, &mut shown.report));
-    ctx.data(&shown)?;
+    if ended.is_ok() || !shown.report.steps.is_empty() {
+        ctx.data(&shown)?;
+    }
     ended?;
     let is_bad = shown.train.tests.iter().any(|judged| judged.answer == Answer::NotGood);
     Ok(if is_bad { Outcome::Negative } else { Outcome::Done })

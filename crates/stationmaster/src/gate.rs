@@ -235,3 +235,39 @@ fn lines(requirement: &Requirement) -> Vec<String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use sm_model::Channel;
+    use sm_release::rules::policy::{Ask, Context, Level, Policy};
+    use sm_vmtest::suite::catalog::{self, Gate, Means};
+
+    /// The weights of the suite and of Boxcar's own policy are written down apart: here they meet.
+    #[test]
+    fn boxcars_policy_asks_for_every_test_of_the_suite_with_its_weight() {
+        let policy = Policy::parse(include_str!("../../../os/boxcar/release/policy.toml")).unwrap();
+        let day = "2026-12-01".parse().unwrap();
+        let requirements = policy.gates(Context::Go, Channel::Alpha, day).flat_map(|gate| &gate.requirements);
+        let asked: BTreeMap<String, Level> = requirements
+            .filter_map(|requirement| match &requirement.ask {
+                Ask::Tests { tests, .. } => {
+                    Some(tests.iter().map(|test| (test.to_string(), requirement.level)))
+                }
+                Ask::Fact { .. } => None,
+            })
+            .flatten()
+            .collect();
+        let is_there = |test: &&catalog::Test| !matches!(test.means, Means::NotYet(_));
+        let wanted = catalog::ALL.iter().filter(is_there).map(|test| {
+            let level = match test.gate {
+                Gate::NeverWaive => Level::NeverWaive,
+                Gate::Blocking => Level::Blocking,
+                Gate::Informing => Level::Informing,
+            };
+            (test.name.to_owned(), level)
+        });
+        assert_eq!(asked, wanted.collect::<BTreeMap<_, _>>());
+    }
+}

@@ -89,7 +89,7 @@ impl Running<'_> {
         found.map(|(_, release)| release).context("the release is gone")
     }
 
-    /// Composes the release unless it lies there already, and records it unless that was done.
+    /// Composes the release, twice, unless it lies there already, and records it unless that was done.
     fn compose(
         &self,
         project: &mut Project<'_>,
@@ -120,6 +120,8 @@ impl Running<'_> {
         line.extend(["--recipe".to_owned(), path(&self.args.recipe)]);
         line.extend(["--key".to_owned(), path(&self.args.payload_key)]);
         line.extend(["--out".to_owned(), path(&self.args.staged)]);
+        // Twice, so that a release can be composed anew by anybody; what differs fails `image.reproducible`.
+        line.push("--verify".to_owned());
         line.extend(self.args.agent.iter().flat_map(|agent| ["--agent".to_owned(), path(agent)]));
         line
     }
