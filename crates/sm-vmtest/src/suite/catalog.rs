@@ -327,13 +327,16 @@ pub static ALL: &[Test] = &[
         Blocking,
         "a power cut at any time leaves a machine that boots",
         power_cut::recovers,
-    ),
+    )
+    .within_secs(90),
     shared("usr.readonly", NeverWaive, "/usr cannot be written to, not even by root", readonly),
     shared("verity.verify", NeverWaive, "/usr is verified with the manifest's root hash", verify),
     reboot("verity.tamper", NeverWaive, "a flipped bit of /usr is never read", tamper::tamper),
     journey("update.apply", NeverWaive, "the previous release updates to this one", Update, update::applied),
-    reboot("update.self", NeverWaive, "this release updates to its successor, from either slot", itself),
-    reboot("update.rollback-auto", NeverWaive, "an update that does not work is taken back", taken_back),
+    reboot("update.self", NeverWaive, "this release updates to its successor, from either slot", itself)
+        .within_secs(100),
+    reboot("update.rollback-auto", NeverWaive, "an update that does not work is taken back", taken_back)
+        .within_secs(150),
     journey(
         "update.rollback-manual",
         Blocking,

@@ -14,11 +14,12 @@ use super::{
     updating::{self, INSTALL, Reboot},
 };
 use crate::{
+    Answer,
     host_state::HostState,
     suite::{
         bench::{Bench, Service},
         finding::{Findings, Looked, Stop},
-        machine::Machine,
+        machine::{BOOT, Machine},
         release::Release,
     },
 };
@@ -99,6 +100,8 @@ impl<'a> Attempt<'_, 'a> {
 
     /// Lets the machine download until it has so much of the payload, and then no more.
     fn lose_server(&mut self, machine: &mut Machine<'_>, percent: u64) -> Result<(), Stop> {
+        self.relay.shut_after(u64::MAX);
+        self.reach_server(machine)?;
         let here = spooled_bytes(machine)?;
         let more = (self.payload_bytes * percent / 100).saturating_sub(here);
         self.relay.shut_after(self.relay.carried_bytes() + more);
@@ -106,6 +109,9 @@ impl<'a> Attempt<'_, 'a> {
         self.bench.note(&format!("at {percent} %: {}", ended.output.trim()));
         self.findings
             .require(!ended.is_success(), || format!("at {percent} %, a broken download counts as done"));
+        self.findings.require(self.relay.is_shut(), || {
+            format!("at {percent} %, it gave up before the server was gone: {}", ended.output.trim())
+        });
         let now = spooled_bytes(machine)?;
         self.findings.require(now >= here, || {
             format!("at {percent} %, {now} bytes are kept of {here}: the download began again")
@@ -113,10 +119,17 @@ impl<'a> Attempt<'_, 'a> {
         self.old_release_runs(machine, &format!("without the server at {percent} %"))
     }
 
+    /// A guest's network may be up a little after its shell.
+    fn reach_server(&self, machine: &mut Machine<'_>) -> Result<(), Stop> {
+        let ask = format!("curl -sS -o /dev/null --max-time 5 http://10.0.2.2:{}/ 2>&1", self.relay.port());
+        machine.wait_for("the way to the update server", &ask, Answer::is_success, BOOT).map(drop)
+    }
+
     /// Power cuts while the passive slot is written.
     fn cut_writing(&mut self, mut machine: Machine<'a>) -> Result<Machine<'a>, Stop> {
         self.bench.phase("write");
         for percent in WRITTEN {
+            self.reach_server(&mut machine)?;
             machine.send("stationmaster-agent update >/dev/null 2>&1 &")?;
             machine.run(&written_at(self.next.manifest().usr_size_bytes * percent / 100), INSTALL)?;
             machine = self.lose_power(machine, &format!("{percent} % of the writing"))?;
