@@ -3,7 +3,11 @@
 //! It runs before boot-complete.target. When it fails it leaves a note on /var, durably, and the unit's `FailureAction=reboot`
 //! does the rest: the boot loader counts the try, and the old version's agent reads the note and tells the server.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
 use sm_host::{
@@ -179,11 +183,13 @@ pub fn check_units(
     if units.is_empty() {
         return Ok(Vec::new());
     }
-    let start = clock.now();
+    // Not by the clock: it may be set while units start, by hours in either direction.
+    let start = Instant::now();
+    let mut slept = Duration::ZERO;
     loop {
         let states = unit_states(units, runner)?;
         let bad: Vec<_> = states.iter().filter(|unit| unit.active != "active").collect();
-        let over = clock.now().secs_since(start) >= i64::try_from(deadline.as_secs()).unwrap_or(i64::MAX);
+        let over = slept.max(start.elapsed()) >= deadline;
         if bad.is_empty() {
             return Ok(Vec::new());
         }
@@ -191,6 +197,7 @@ pub fn check_units(
             return Ok(bad.into_iter().map(|unit| unit.problem(runner)).collect());
         }
         clock.sleep(INTERVAL);
+        slept += INTERVAL;
     }
 }
 
@@ -274,7 +281,10 @@ mod tests {
         clock::FakeClock,
         process::{FakeRunner, Output},
     };
-    use std::sync::Mutex;
+    use std::sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
 
     fn root(dir: &tempfile::TempDir, list: &str) -> Root {
         let lists = dir.path().join("usr/share/boxcar/health.d");
@@ -354,6 +364,38 @@ mod tests {
         let (problems, waited) = check(&["a.service"], &manager(vec![show("activating", "start")]));
         assert_eq!((problems.len(), waited), (1, 60));
         assert!(problems[0].words.contains("activating"));
+    }
+
+    /// A service manager during whose every answer somebody moves the clock by `secs`; how often it is asked, and how it ends.
+    fn check_while_the_clock_moves(secs: i64, starts_after: usize) -> (Vec<Problem>, usize) {
+        let clock = Arc::new(FakeClock::new("2026-11-23T00:00:00Z".parse().unwrap()));
+        let moved = Arc::clone(&clock);
+        let n_asked = Arc::new(AtomicUsize::new(0));
+        let n = Arc::clone(&n_asked);
+        let runner = FakeRunner::new(move |run| {
+            moved.set(Timestamp::from_unix_secs(moved.now().unix_secs() + secs).unwrap());
+            let is_show = run.name == "systemctl";
+            let asked = n.fetch_add(usize::from(is_show), Ordering::Relaxed);
+            let active = if asked < starts_after { "activating" } else { "active" };
+            Ok(Output { stdout: show(active, "x").into_bytes(), stderr: Vec::new() })
+        });
+        let units = BTreeSet::from(["a.service".to_owned()]);
+        let problems = check_units(&units, Duration::from_secs(60), &runner, &*clock).unwrap();
+        (problems, n_asked.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn a_clock_that_is_set_neither_ends_the_wait_nor_lengthens_it() {
+        let hours = 6 * 3600;
+        assert_eq!(
+            check_while_the_clock_moves(hours, 3),
+            (vec![], 4),
+            "a version that comes up in time is good"
+        );
+        for moves in [hours, 0, -hours] {
+            let (problems, n_asked) = check_while_the_clock_moves(moves, usize::MAX);
+            assert_eq!((problems.len(), n_asked), (1, 31), "{moves}: 60 s in steps of 2 s");
+        }
     }
 
     #[test]
