@@ -30,6 +30,7 @@ pub fn ask(fetch: &dyn Fetch, url: &Url, request: &Request) -> Result<AppRespons
 fn failure(error: FetchError) -> CheckFailure {
     match error {
         FetchError::Transport { .. } => CheckFailure::Offline(error.to_string()),
+        FetchError::Status { status: 400 | 413, .. } => CheckFailure::Unacceptable(error.to_string()),
         error => CheckFailure::Refused(error.to_string()),
     }
 }
@@ -100,5 +101,8 @@ mod tests {
             assert!(found.contains(words), "{found}");
         }
         assert!(matches!(asked(Answer::Unreachable), Err(CheckFailure::Offline(_))));
+        for status in [400, 413] {
+            assert!(matches!(asked(Answer::Status(status)), Err(CheckFailure::Unacceptable(_))), "{status}");
+        }
     }
 }

@@ -182,6 +182,11 @@ impl<'a> Agent<'a> {
         if let Some(outcome) = outcome.clone() {
             state.apply(outcome, &facts, self.world.clock.now(), self.random()?);
             self.store.save(&state)?;
+            if let Some(words) = &state.contact.dropped
+                && state.contact.dropped != before.contact.dropped
+            {
+                self.world.progress.note(words);
+            }
             self.tidy(&state)?;
         }
         Ok(Turn::Acted(action, outcome))
@@ -251,8 +256,8 @@ impl<'a> Agent<'a> {
     fn act(&self, action: &Action, state: &State, config: &Config) -> Result<Option<Outcome>, Error> {
         Ok(match action {
             Action::Wait(_) | Action::Reboot => None,
-            Action::Report(url) => Some(self.tell(Ask::Report, url, state, config)),
-            Action::Ping(url) => Some(self.tell(Ask::Ping, url, state, config)),
+            Action::Report(url) => Some(Outcome::Reported(self.tell(Ask::Report, url, state, config))),
+            Action::Ping(url) => Some(Outcome::Pinged(self.tell(Ask::Ping, url, state, config))),
             Action::Check(url) => Some(self.check(url, state, config)),
             Action::Download { url, offer } => Some(self.download(url, offer)),
             Action::Install(offer) => Some(self.install(offer)),
@@ -264,9 +269,9 @@ impl<'a> Agent<'a> {
         })
     }
 
-    fn tell(&self, ask: Ask, url: &Url, state: &State, config: &Config) -> Outcome {
+    fn tell(&self, ask: Ask, url: &Url, state: &State, config: &Config) -> Result<(), CheckFailure> {
         let request = state.request(ask, self.source.clone(), &self.image.identity, config);
-        Outcome::Reported(server::ask(self.world.fetch, url, &request).map(drop))
+        server::ask(self.world.fetch, url, &request).map(drop)
     }
 
     fn check(&self, url: &Url, state: &State, config: &Config) -> Outcome {
@@ -367,12 +372,15 @@ impl<'a> Agent<'a> {
 pub fn describe(turn: &Turn) -> Option<String> {
     let Turn::Acted(action, outcome) = turn else { return None };
     let words = match (action, outcome.as_ref()?) {
-        (_, Outcome::Reported(Ok(()))) => return None,
+        (_, Outcome::Reported(Ok(())) | Outcome::Pinged(Ok(()))) => return None,
         (Action::Check(url), Outcome::Checked(Ok(UpdateCheck { offer, .. }))) => match offer {
             Some(offer) => format!("{url} offers {}", offer.version),
             None => format!("{url} has nothing newer"),
         },
-        (_, Outcome::Reported(Err(failure)) | Outcome::Checked(Err(failure))) => {
+        (
+            _,
+            Outcome::Reported(Err(failure)) | Outcome::Pinged(Err(failure)) | Outcome::Checked(Err(failure)),
+        ) => {
             format!("the server could not be asked: {}", failure.words())
         }
         (_, Outcome::Downloaded(Ok(()))) => "the payload is whole".to_owned(),

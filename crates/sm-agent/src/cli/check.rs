@@ -4,7 +4,7 @@ use crate::{Agent, Error, Turn, store::Lock};
 use serde::Serialize;
 use sm_model::{Version, exit};
 use sm_rollout::{
-    agent::{Action, Outcome},
+    agent::{Action, CheckFailure, Outcome},
     omaha::InstallSource,
 };
 
@@ -66,14 +66,15 @@ fn answer(context: &Context, agent: &Agent<'_>) -> Result<u8, Error> {
 }
 
 /// Takes turns until the server has been asked, or something else is to be done first. A report that fails ends it too: the
-/// server is not there.
+/// server is not there. One that the server does not take says nothing about checks.
 fn until_checked(agent: &Agent<'_>, lock: &Lock) -> Result<Option<Outcome>, Error> {
     loop {
         match agent.turn(lock)? {
             Turn::Acted(Action::Check(_), outcome) => return Ok(outcome),
-            Turn::Acted(Action::Report(_), Some(Outcome::Reported(Err(failure)))) => {
-                return Ok(Some(Outcome::Reported(Err(failure))));
-            }
+            Turn::Acted(
+                Action::Report(_),
+                Some(Outcome::Reported(Err(failure @ (CheckFailure::Offline(_) | CheckFailure::Refused(_))))),
+            ) => return Ok(Some(Outcome::Reported(Err(failure)))),
             Turn::Acted(Action::Report(_) | Action::RemoveEntry(_), _) => {}
             Turn::Acted(..) | Turn::Wait(_) | Turn::RebootDue => return Ok(None),
         }

@@ -19,7 +19,8 @@ pub(crate) fn run(context: &Context) -> Result<u8, Error> {
     if context.json {
         super::status::run(context)?;
     } else {
-        say(&result_words(&agent, &state));
+        let on_hold = state.on_hold(&agent.facts()?);
+        say(&on_hold.unwrap_or_else(|| result_words(&agent, &state)));
     }
     Ok(match (failure, &state.phase, &state.contact.declined) {
         (Some(code), ..) => code,
@@ -54,6 +55,7 @@ fn code_of(outcome: &Outcome) -> Option<u8> {
             Some(exit::VERIFICATION)
         }
         Outcome::Reported(_)
+        | Outcome::Pinged(_)
         | Outcome::Checked(Ok(_))
         | Outcome::Downloaded(Ok(()))
         | Outcome::RebootAsked => None,

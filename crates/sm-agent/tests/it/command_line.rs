@@ -4,12 +4,21 @@ use sm_host::process::{Invocation, ProcessError, Runner, SystemRunner};
 
 use crate::host::{Host, NEW_RELEASE};
 
-fn run(host: &Host, args: &[&str]) -> Result<String, ProcessError> {
-    let program = Invocation::new(env!("CARGO_BIN_EXE_stationmaster-agent"))
+fn program(host: &Host, args: &[&str]) -> Invocation {
+    Invocation::new(env!("CARGO_BIN_EXE_stationmaster-agent"))
         .arg("--root")
         .arg(host.path("").as_os_str())
-        .args(args);
-    SystemRunner.run(&program).map(|output| String::from_utf8(output.stdout).unwrap())
+        .args(args)
+}
+
+/// The data that the program writes.
+fn run(host: &Host, args: &[&str]) -> Result<String, ProcessError> {
+    SystemRunner.run(&program(host, args)).map(|output| String::from_utf8(output.stdout).unwrap())
+}
+
+/// What the program says beside its data.
+fn run_for_talk(host: &Host, args: &[&str]) -> String {
+    String::from_utf8(SystemRunner.run(&program(host, args)).unwrap().stderr).unwrap()
 }
 
 fn json(text: &str) -> serde_json::Value {
@@ -53,6 +62,30 @@ fn a_healthy_host_is_healthy_and_a_host_that_could_not_update_leaves_a_note() {
     assert!(error.to_string().contains('8'), "{error}");
     let note = std::fs::read_to_string(host.path("var/lib/boxcar/update/health-4900.0.0.json")).unwrap();
     assert_eq!(json(&note)["problems"][0]["subject"], "the payload key");
+}
+
+#[test]
+fn an_update_by_hand_says_what_it_waits_for() {
+    let host = Host::new();
+    run(&host, &["rollback"]).unwrap();
+    host.put("etc/boxcar/update.conf", "SERVER=http://127.0.0.1:1/\n");
+    let said = run_for_talk(&host, &["update"]);
+    assert!(
+        said.contains("4900.0.0 was given up: no update is installed over the version that the next"),
+        "{said}"
+    );
+    let why = run(&host, &["why"]).unwrap();
+    assert!(why.contains("- 4900.0.0 was given up: no update"), "{why}");
+
+    let host = Host::new();
+    host.put("etc/boxcar/update.conf", "SERVER=http://127.0.0.1:1/\n");
+    let kernel = |name: &str| host.path("efi/EFI/Linux").join(name);
+    std::fs::rename(kernel("boxcar_4900.0.0.efi"), kernel("boxcar_4900.0.0+2-1.efi")).unwrap();
+    let said = run_for_talk(&host, &["update"]);
+    assert!(
+        said.contains("4900.0.0 has not been marked good: no update is installed over the version to fall"),
+        "{said}"
+    );
 }
 
 #[test]

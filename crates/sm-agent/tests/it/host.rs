@@ -201,6 +201,11 @@ impl Host {
     }
 
     pub(crate) fn answer(&self, offer: Option<OfferedRelease>) {
+        self.server.serve(SERVER, Answer::Bytes(self.response(offer)));
+    }
+
+    /// What the server says when it takes a request.
+    pub(crate) fn response(&self, offer: Option<OfferedRelease>) -> Vec<u8> {
         let app = AppResponse {
             app_id: APP_ID.parse().unwrap(),
             status: AppStatus::Ok,
@@ -208,8 +213,7 @@ impl Host {
             events: 1,
             update_check: Some(UpdateCheck { poll_interval_secs: None, offer }),
         };
-        let response = Response { server: "test".to_owned(), day_start_secs: 0, apps: vec![app] };
-        self.server.serve(SERVER, Answer::Bytes(response.to_bytes()));
+        Response { server: "test".to_owned(), day_start_secs: 0, apps: vec![app] }.to_bytes()
     }
 
     pub(crate) fn state(&self) -> State {

@@ -209,6 +209,64 @@ fn a_person_goes_back_to_the_previous_version_and_stays_there() {
     assert_eq!(host.boots(), OLDER_RELEASE.version);
 }
 
+/// An offer that nobody may take now: disk and kernel images stay as they are, and nothing is downloaded.
+fn assert_not_taken_now(host: &Host) {
+    let look = || (std::fs::read(host.disk()).unwrap(), host.entries());
+    let (disk, entries) = look();
+    host.offer(&NEW_RELEASE, &NEW_RELEASE.payload);
+    for _ in 0..3 {
+        host.settle();
+    }
+    let after = look();
+    assert!(after.0 == disk, "a slot was written");
+    assert_eq!(after.1, entries);
+    assert!(!host.server.asked().iter().any(|request| request.url == PAYLOAD));
+}
+
+#[test]
+fn rollback_then_an_offer_leaves_a_host_that_comes_up_and_updates_afterwards() {
+    let host = Host::new();
+    let agent = host.agent();
+    let lock = agent.store().lock().unwrap();
+    agent.roll_back(&lock).unwrap();
+    drop(lock);
+    assert_not_taken_now(&host);
+    assert_eq!(host.boots(), OLDER_RELEASE.version, "the way back is whole");
+    host.boot_older();
+    host.settle();
+    assert_eq!(host.boots().to_string(), NEW);
+    let names: Vec<_> = host.entries().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["boxcar_4907.0.0+3.efi", "boxcar_4893.0.0.efi"]);
+}
+
+#[test]
+fn a_lost_document_during_a_trial_then_an_offer_keeps_the_way_back_until_the_version_is_marked_good() {
+    let host = Host::new();
+    let [good, on_trial] =
+        ["boxcar_4900.0.0.efi", "boxcar_4900.0.0+2-1.efi"].map(|name| host.path("efi/EFI/Linux").join(name));
+    std::fs::rename(&good, &on_trial).unwrap();
+    host.put("var/lib/boxcar/update/state.json", "{ not json");
+    assert_not_taken_now(&host);
+    std::fs::rename(&on_trial, &good).unwrap();
+    host.settle();
+    assert_eq!(host.boots().to_string(), NEW, "checks go on");
+}
+
+#[test]
+fn events_that_the_server_refuses_do_not_keep_the_host_from_updating() {
+    let host = armed();
+    host.boot_old("boxcar_4907.0.0+0-3.efi");
+    let answer = Answer::Bytes(host.response(None));
+    host.server.serve_in_turn(SERVER, vec![Answer::Status(413), answer.clone(), Answer::Status(400), answer]);
+    host.settle();
+    assert_eq!(host.state().contact.outbox.len(), 1, "one refusal may be an accident");
+    assert!(host.state().contact.answered.is_some_and(|at| at == host.agent().world().clock.now()));
+    host.settle();
+    let contact = host.state().contact;
+    assert_eq!((contact.outbox, contact.failures), (vec![], 0));
+    assert!(contact.dropped.unwrap().contains("HTTP status 400"));
+}
+
 #[test]
 fn there_is_no_way_back_once_the_other_slot_is_taken() {
     let host = armed();

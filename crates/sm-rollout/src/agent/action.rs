@@ -13,7 +13,7 @@ pub enum Action {
     Report(Url),
     /// Send a ping, the outbox and the question for updates. Answer: [`Outcome::Checked`].
     Check(Url),
-    /// Send a ping and the outbox: the host is alive but wants nothing now. Answer: [`Outcome::Reported`].
+    /// Send a ping and the outbox: the host is alive but wants nothing now. Answer: [`Outcome::Pinged`].
     Ping(Url),
     /// Get the payload into the spool, going on where the spool ends. Answer: [`Outcome::Downloaded`].
     Download {
@@ -35,6 +35,8 @@ pub enum Action {
 pub enum Outcome {
     /// The outbox was sent, or not.
     Reported(Result<(), CheckFailure>),
+    /// The ping was sent, or not.
+    Pinged(Result<(), CheckFailure>),
     /// The server answered, or not.
     Checked(Result<UpdateCheck, CheckFailure>),
     /// The payload is whole in the spool, or not.
@@ -53,13 +55,19 @@ pub enum CheckFailure {
     Offline(String),
     /// The server answered with an error, or with something that is no answer.
     Refused(String),
+    /// The server does not take a request like this one (HTTP 400 or 413): sent again as it is, it is refused again. Remembered
+    /// as a refusal, the word that agents of every version know.
+    #[serde(rename = "refused", skip_deserializing)]
+    Unacceptable(String),
 }
 
 impl CheckFailure {
     /// What happened, in words.
     pub fn words(&self) -> &str {
         match self {
-            CheckFailure::Offline(words) | CheckFailure::Refused(words) => words,
+            CheckFailure::Offline(words)
+            | CheckFailure::Refused(words)
+            | CheckFailure::Unacceptable(words) => words,
         }
     }
 }

@@ -8,6 +8,7 @@ use sm_model::{
 use super::{
     action::{CheckFailure, DownloadFailure, ErrorCode, InstallFailure, Outcome},
     facts::Facts,
+    message::Ask,
     schedule,
     state::{Armed, Download, Phase, Rejection, State},
 };
@@ -24,11 +25,12 @@ impl State {
     /// Takes note of how an action turned out. `random` spreads the times that follow from it.
     pub fn apply(&mut self, outcome: Outcome, facts: &Facts, now: Timestamp, random: u64) {
         match outcome {
-            Outcome::Reported(Ok(())) => self.delivered(None, now, random),
+            Outcome::Reported(Ok(())) => self.delivered(Ask::Report, now, random),
+            Outcome::Pinged(Ok(())) => self.delivered(Ask::Ping, now, random),
             Outcome::Checked(Ok(check)) => self.checked(check, facts, now, random),
-            Outcome::Reported(Err(failure)) | Outcome::Checked(Err(failure)) => {
-                self.not_answered(failure, now, random);
-            }
+            Outcome::Reported(Err(failure)) => self.not_answered(Ask::Report, failure, now, random),
+            Outcome::Pinged(Err(failure)) => self.not_answered(Ask::Ping, failure, now, random),
+            Outcome::Checked(Err(failure)) => self.not_answered(Ask::Check, failure, now, random),
             Outcome::Downloaded(result) => self.downloaded(result, facts, now, random),
             Outcome::Installed(result) => self.installed(result, facts, now, random),
             Outcome::RebootAsked => {
@@ -39,22 +41,30 @@ impl State {
         }
     }
 
-    /// The server took the outbox.
-    fn delivered(&mut self, poll_interval_secs: Option<u32>, now: Timestamp, random: u64) {
+    /// The server answered, and took the outbox if the request carried it.
+    fn delivered(&mut self, ask: Ask, now: Timestamp, random: u64) {
         let was_due = self.contact.next.is_none_or(|next| schedule::is_due(next, now));
-        self.contact.outbox.clear();
-        self.contact.outbox_next = None;
+        if self.carries_outbox(ask) && !self.contact.outbox.is_empty() {
+            self.contact.dropped = None;
+            self.empty_outbox();
+        }
         self.contact.answered = Some(now);
         self.contact.failures = 0;
         self.contact.failure = None;
-        // A report between two checks does not put the next check off; a ping that was due does.
-        if was_due && !matches!(self.phase, Phase::Idle) {
-            self.contact.next = Some(schedule::after(now, schedule::periodic(poll_interval_secs, random)));
+        // A report between two checks does not put the next check off; a ping does, and what was due during an update.
+        if ask == Ask::Ping || was_due && !matches!(self.phase, Phase::Idle) {
+            self.contact.next = Some(schedule::after(now, schedule::periodic(None, random)));
         }
     }
 
+    fn empty_outbox(&mut self) {
+        self.contact.outbox.clear();
+        self.contact.outbox_refused = None;
+        self.contact.outbox_next = None;
+    }
+
     fn checked(&mut self, check: UpdateCheck, facts: &Facts, now: Timestamp, random: u64) {
-        self.delivered(check.poll_interval_secs, now, random);
+        self.delivered(Ask::Check, now, random);
         self.contact.next = Some(schedule::after(now, schedule::periodic(check.poll_interval_secs, random)));
         self.contact.declined = None;
         let Some(offer) = check.offer else { return };
@@ -80,18 +90,43 @@ impl State {
         Some(format!("it was rejected on {}: {}", rejection.since, rejection.reason))
     }
 
-    fn not_answered(&mut self, failure: CheckFailure, now: Timestamp, random: u64) {
+    fn not_answered(&mut self, ask: Ask, failure: CheckFailure, now: Timestamp, random: u64) {
         self.contact.failures = self.contact.failures.saturating_add(1);
         let (base, max) = match &failure {
             CheckFailure::Offline(_) => (schedule::OFFLINE_SECS, schedule::PERIODIC_SECS),
-            CheckFailure::Refused(_) => (schedule::PERIODIC_SECS, schedule::MAX_SECS),
+            CheckFailure::Refused(_) | CheckFailure::Unacceptable(_) => {
+                (schedule::PERIODIC_SECS, schedule::MAX_SECS)
+            }
         };
         let retry = schedule::after(now, schedule::backoff(base, max, self.contact.failures, random));
+        let may_be_events = self.may_be_events(ask, &failure, now);
         self.contact.failure = Some(failure);
-        if self.contact.next.is_none_or(|next| schedule::is_due(next, now)) {
+        self.contact.outbox_next = Some(retry);
+        // What is due keeps its time when it goes without the events now.
+        if !may_be_events && self.contact.next.is_none_or(|next| schedule::is_due(next, now)) {
             self.contact.next = Some(retry);
         }
-        self.contact.outbox_next = Some(retry);
+    }
+
+    /// Whether the events may be why a request was not taken. They are dropped when that happens again and the server answered a
+    /// request without them in between: one that takes no request at all costs no event.
+    fn may_be_events(&mut self, ask: Ask, failure: &CheckFailure, now: Timestamp) -> bool {
+        let CheckFailure::Unacceptable(words) = failure else { return false };
+        let n_events = self.contact.outbox.len();
+        if n_events == 0 || !self.carries_outbox(ask) {
+            return false;
+        }
+        match self.contact.outbox_refused {
+            None => self.contact.outbox_refused = Some(now),
+            Some(since) if self.contact.answered.is_some_and(|answered| answered >= since) => {
+                let dropped =
+                    format!("{n_events} events were dropped, which the server did not take: {words}");
+                self.contact.dropped = Some(dropped);
+                self.empty_outbox();
+            }
+            Some(_) => {}
+        }
+        true
     }
 
     fn downloaded(

@@ -41,6 +41,12 @@ impl Facts {
         self.entries.iter().filter(|entry| entry.version == version).map(|entry| entry.tries).max()
     }
 
+    /// What the boot counter of the running version says while it has one: it was not marked good yet, or it was given up. Then
+    /// the other slot holds the only version that is known to work.
+    pub fn unproven(&self) -> Option<Tries> {
+        self.tries(self.running).filter(|&tries| tries != Tries::Good)
+    }
+
     /// A version that was tried in vain: every entry's counter is spent, and another version runs.
     pub fn spent(&self) -> Option<Version> {
         self.entries

@@ -39,7 +39,13 @@ pub enum Ask {
 }
 
 impl State {
-    /// The request that carries the outbox.
+    /// Whether a request tells the events of the outbox: a report always does, the others unless the server refused them, so
+    /// that what it makes of the events decides neither about updates nor about signs of life.
+    pub(super) fn carries_outbox(&self, ask: Ask) -> bool {
+        ask == Ask::Report || self.contact.outbox_refused.is_none()
+    }
+
+    /// The request, with the outbox unless the server refused that before and there is more to say.
     ///
     /// A check also says "this version runs" (event 3/2), as update_engine does: with the previous version `0.0.0.0` on the very
     /// first check and with an empty one later, unless the outbox tells of a finished update anyway.
@@ -52,7 +58,9 @@ impl State {
         app.aleph_version = Some(self.aleph.to_string());
         app.ping = ask != Ask::Report;
         app.update_check = ask == Ask::Check;
-        app.events.clone_from(&self.contact.outbox);
+        if self.carries_outbox(ask) {
+            app.events.clone_from(&self.contact.outbox);
+        }
         if ask == Ask::Check && !app.events.iter().any(tells_what_runs) {
             let first = self.contact.answered.is_none();
             let previous = if first { Event::NEVER_CHECKED } else { "" };

@@ -22,11 +22,15 @@ impl State {
         if let Some(version) = facts.spent() {
             return Action::RemoveEntry(version);
         }
-        let Some(server) = &config.server else { return self.next_without_server(config, now) };
+        let Some(server) = &config.server else { return self.next_without_server(facts, config, now) };
         if !self.contact.outbox.is_empty() && is_due(self.contact.outbox_next, now) {
             return Action::Report(server.clone());
         }
         let turn = match &self.phase {
+            Phase::Armed(armed) => self.next_armed(armed, config, now, Some(server)),
+            Phase::Unconfirmed(_) => self.next_on_trial(server, now),
+            // Whatever the document says: the other slot is the way back until what runs is marked good.
+            _ if facts.unproven().is_some() => self.next_on_trial(server, now),
             Phase::Idle if is_due(self.contact.next, now) => Action::Check(server.clone()),
             Phase::Idle => Action::Wait(self.next_contact(now)),
             Phase::Downloading(download) if schedule::is_due(download.next, now) => {
@@ -42,21 +46,28 @@ impl State {
             }
             Phase::Downloading(download) => Action::Wait(download.next),
             Phase::Installing { offer, .. } => Action::Install(offer.clone()),
-            Phase::Armed(armed) => self.next_armed(armed, config, now, Some(server)),
-            Phase::Unconfirmed(_) if is_due(self.contact.next, now) => Action::Ping(server.clone()),
-            Phase::Unconfirmed(_) => Action::Wait(schedule::after(now, CONFIRM_SECS)),
         };
         self.but_report_in_time(turn)
     }
 
     /// Without a server nothing new starts, but what was begun is finished.
-    fn next_without_server(&self, config: &Config, now: Timestamp) -> Action {
+    fn next_without_server(&self, facts: &Facts, config: &Config, now: Timestamp) -> Action {
         match &self.phase {
-            Phase::Installing { offer, .. } => Action::Install(offer.clone()),
+            Phase::Installing { offer, .. } if facts.unproven().is_none() => Action::Install(offer.clone()),
             Phase::Armed(armed) => self.next_armed(armed, config, now, None),
-            Phase::Unconfirmed(_) => Action::Wait(schedule::after(now, CONFIRM_SECS)),
+            Phase::Installing { .. } | Phase::Unconfirmed(_) => {
+                Action::Wait(schedule::after(now, CONFIRM_SECS))
+            }
             Phase::Idle | Phase::Downloading(_) => Action::Wait(schedule::after(now, schedule::MAX_SECS)),
         }
+    }
+
+    /// What runs may have to give way to the other slot: nothing but a sign of life until it is marked good.
+    fn next_on_trial(&self, server: &Url, now: Timestamp) -> Action {
+        if is_due(self.contact.next, now) {
+            return Action::Ping(server.clone());
+        }
+        Action::Wait(schedule::after(now, CONFIRM_SECS))
     }
 
     fn next_armed(&self, armed: &Armed, config: &Config, now: Timestamp, server: Option<&Url>) -> Action {

@@ -45,13 +45,13 @@ impl State {
         }
     }
 
-    /// The new version runs: it is either good, or still on trial.
     /// A person goes back to the `previous` version: what runs is given up, and not installed again before [`State::reset`].
     pub fn roll_back(&mut self, running: Version, previous: Version, now: Timestamp) {
         let sha256 = self.phase.target().filter(|(target, _)| *target == running).map(|(_, sha256)| sha256);
         self.give_up_version(running, sha256, &format!("a person went back to {previous}"), now);
     }
 
+    /// The new version runs: it is either good, or still on trial.
     fn booted(&mut self, armed: Armed, facts: &Facts) {
         match facts.tries(armed.version) {
             Some(Tries::Left(_) | Tries::Spent) => self.phase = Phase::Unconfirmed(armed),

@@ -70,6 +70,15 @@ fn release(major: u8, digest: u8) -> OfferedRelease {
     }
 }
 
+fn refusal(how: u8) -> CheckFailure {
+    let words = "fate".to_owned();
+    match how {
+        0 => CheckFailure::Offline(words),
+        1 => CheckFailure::Refused(words),
+        _ => CheckFailure::Unacceptable(words),
+    }
+}
+
 impl World {
     fn new(bad: Vec<u8>) -> Self {
         let source = Source { name: "update.conf", text: "GROUP=a\nSERVER=http://h/" };
@@ -130,7 +139,8 @@ impl World {
                 self.now = (*until).max(self.now);
                 None
             }
-            Action::Report(_) | Action::Ping(_) => Some(Outcome::Reported(Ok(()))),
+            Action::Report(_) => Some(Outcome::Reported(Ok(()))),
+            Action::Ping(_) => Some(Outcome::Pinged(Ok(()))),
             Action::Check(_) => {
                 let offer = Some(self.offer.clone());
                 Some(Outcome::Checked(Ok(UpdateCheck { poll_interval_secs: None, offer })))
@@ -153,10 +163,9 @@ impl World {
     fn fail(&mut self, action: &Action, how: u8) -> Option<Outcome> {
         let words = || "fate".to_owned();
         match action {
-            Action::Report(_) | Action::Ping(_) => {
-                Some(Outcome::Reported(Err(CheckFailure::Offline(words()))))
-            }
-            Action::Check(_) => Some(Outcome::Checked(Err(CheckFailure::Refused(words())))),
+            Action::Report(_) => Some(Outcome::Reported(Err(refusal(how)))),
+            Action::Ping(_) => Some(Outcome::Pinged(Err(refusal(how)))),
+            Action::Check(_) => Some(Outcome::Checked(Err(refusal(how)))),
             Action::Download { .. } => Some(Outcome::Downloaded(Err(match how {
                 0 => DownloadFailure::Refused(words()),
                 1 => DownloadFailure::Storage(words()),

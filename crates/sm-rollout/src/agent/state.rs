@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sm_model::{Sha256, Timestamp, Version};
 
 use super::{action::CheckFailure, schedule};
-use crate::omaha::{Event, OfferedRelease};
+use crate::omaha::{Event, Limits, OfferedRelease};
 
 /// Everything an agent remembers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +115,12 @@ pub struct Contact {
     /// Events that the server has not acknowledged, oldest first.
     #[serde(default)]
     pub outbox: Vec<Event>,
+    /// Since when the server does not take the outbox.
+    #[serde(default)]
+    pub outbox_refused: Option<Timestamp>,
+    /// Events that were dropped because the server never took them, in words, until it takes events again.
+    #[serde(default)]
+    pub dropped: Option<String>,
     /// When to try the outbox again after a failure.
     #[serde(default)]
     pub outbox_next: Option<Timestamp>,
@@ -139,8 +145,12 @@ pub struct Rejection {
 impl State {
     /// The format written today.
     pub const FORMAT: u32 = 1;
-    /// Rejections and undelivered events that are kept; older ones are forgotten.
+    /// Rejections that are kept; older ones are forgotten.
     pub const MAX_KEPT: usize = 32;
+    /// Undelivered events that are kept; older ones are forgotten. Servers take 32 in one request, and a check adds one.
+    pub const MAX_EVENTS: usize = 31;
+    /// Largest outbox in a request, in bytes; older events are forgotten. The rest of what servers read is for the request.
+    pub const MAX_OUTBOX_BYTES: usize = Limits::DEFAULT.document_bytes / 4 * 3;
     /// Largest document that an agent reads, in bytes: every list at its bound with the longest reasons, twice.
     pub const MAX_BYTES: u64 = 1 << 20;
 
@@ -165,6 +175,8 @@ impl State {
             self.contact.next = Some(first);
         }
         self.contact.outbox_next = None;
+        // An agent of another version may have kept more.
+        self.bound_outbox();
     }
 
     /// A person asks: the next check, the outbox and a waiting download are due at once.
@@ -206,9 +218,23 @@ impl State {
 
     pub(super) fn tell(&mut self, event: Event) {
         self.contact.outbox.push(event);
-        let excess = self.contact.outbox.len().saturating_sub(State::MAX_KEPT);
-        self.contact.outbox.drain(..excess);
         self.contact.outbox_next = None;
+        self.bound_outbox();
+    }
+
+    /// Forgets the oldest events until a server can take what is left in one request.
+    fn bound_outbox(&mut self) {
+        let outbox = &mut self.contact.outbox;
+        let mut room_bytes = State::MAX_OUTBOX_BYTES;
+        let fits = |event: &&Event| match room_bytes.checked_sub(event.encoded_bytes()) {
+            Some(rest) => {
+                room_bytes = rest;
+                true
+            }
+            None => false,
+        };
+        let n_kept = outbox.iter().rev().take(State::MAX_EVENTS).take_while(fits).count();
+        outbox.drain(..outbox.len() - n_kept);
     }
 }
 

@@ -1,5 +1,8 @@
 //! One host's way through good and bad updates, turn by turn.
 
+mod on_hold;
+mod outbox;
+
 use proptest::prelude::*;
 use sm_model::{
     Sha256, Timestamp, Version,
@@ -374,7 +377,7 @@ fn with_reboots_off_the_host_pings_and_waits() {
     host.deliver();
     host.wait(51 * 60);
     assert!(matches!(host.turn(), Action::Ping(_)));
-    host.apply(Outcome::Reported(Ok(())));
+    host.apply(Outcome::Pinged(Ok(())));
     assert!(matches!(host.turn(), Action::Wait(_)));
 }
 
@@ -446,7 +449,7 @@ proptest! {
             host.apply(Outcome::Installed(Err(failure)));
         }
         prop_assert!(host.state.rejected.len() <= State::MAX_KEPT);
-        prop_assert!(host.state.contact.outbox.len() <= State::MAX_KEPT);
+        prop_assert!(host.state.contact.outbox.len() <= State::MAX_EVENTS);
     }
 }
 

@@ -61,6 +61,9 @@ impl State {
         if let Phase::Unconfirmed(armed) = &self.phase {
             reasons.push(trial_words(facts.tries(armed.version)));
         }
+        let on_hold = self.on_hold(facts);
+        let may_check = on_hold.is_none();
+        reasons.extend(on_hold);
         if let Some((version, reason)) = &self.contact.declined {
             reasons.push(format!("the server offers {version}, which is not taken: {reason}"));
         }
@@ -74,15 +77,31 @@ impl State {
         reasons.extend(
             self.rejected.iter().map(|old| format!("{} is not tried again: {}", old.version, old.reason)),
         );
-        if let (Phase::Idle, Some(answered), None) =
-            (&self.phase, self.contact.answered, &self.contact.declined)
+        if let (Phase::Idle, true, Some(answered), None) =
+            (&self.phase, may_check, self.contact.answered, &self.contact.declined)
         {
             reasons.push(format!("the server had nothing newer when it last answered, {answered}"));
         }
         if !self.contact.outbox.is_empty() {
             reasons.push(format!("{} events are still to be told to the server", self.contact.outbox.len()));
         }
+        reasons.extend(self.contact.dropped.clone());
         reasons
+    }
+
+    /// Why nothing is asked and installed although no update is under way, in words; `None` when nothing is in the way.
+    pub fn on_hold(&self, facts: &Facts) -> Option<String> {
+        let (running, tries) = (facts.running, facts.unproven()?);
+        let given_up = tries == Tries::Spent && self.rejected.iter().any(|old| old.version == running);
+        match &self.phase {
+            Phase::Armed(_) | Phase::Unconfirmed(_) => None,
+            _ if given_up => Some(format!(
+                "{running} was given up: no update is installed over the version that the next reboot starts"
+            )),
+            Phase::Idle | Phase::Downloading(_) | Phase::Installing { .. } => Some(format!(
+                "{running} has not been marked good: no update is installed over the version to fall back to"
+            )),
+        }
     }
 }
 

@@ -128,7 +128,6 @@ impl AppRequest {
 
 /// One `<event>`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Event {
     /// What happened.
     pub kind: EventKind,
@@ -160,8 +159,9 @@ impl Event {
         Event { kind, result, error_code: None, previous_version: None, reason: None }
     }
 
-    /// A failed update. The reason is cut to [`Event::MAX_REASON_LEN`], at a character.
+    /// A failed update. The reason is cut to [`Event::MAX_REASON_LEN`], at a character; what XML cannot spell is replaced before.
     pub fn failure(error_code: i64, reason: &str) -> Self {
+        let reason = xml::legal_characters(reason);
         let longest = Event::MAX_REASON_LEN.min(reason.len());
         let end = (0..=longest).rev().find(|&at| reason.is_char_boundary(at)).unwrap_or(0);
         let reason = reason[..end].to_owned();
@@ -170,6 +170,13 @@ impl Event {
             reason: Some(reason),
             ..Event::new(EventKind::UpdateComplete, EventResult::Error)
         }
+    }
+}
+
+impl Event {
+    /// Bytes that it takes in a request, at most.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        event_element(self).to_bytes().len()
     }
 }
 

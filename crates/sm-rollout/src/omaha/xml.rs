@@ -145,7 +145,7 @@ impl Element {
 }
 
 /// Console lines carry escape characters, which XML 1.0 cannot spell (section 2.2): each becomes U+FFFD.
-fn legal_characters(value: &str) -> String {
+pub(super) fn legal_characters(value: &str) -> String {
     value.chars().map(|c| if is_legal(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
