@@ -272,6 +272,7 @@ impl<'a> Machine<'a> {
     fn logs(&self, part: fn(ConsoleLog) -> LogPart) -> MachineLogs {
         MachineLogs {
             name: self.name.clone(),
+            is_booted: !matches!(self.plan.start, Start::Copied(_)),
             console: part(ConsoleLog::new(self.plan.console_log())),
             journal: part(ConsoleLog::new(self.plan.journal_log())),
         }

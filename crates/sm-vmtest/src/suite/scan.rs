@@ -23,7 +23,7 @@ pub(super) struct Scanned {
     pub(super) n_machines: usize,
     /// Lines.
     pub(super) n_lines: usize,
-    /// Machines that said nothing at all: whoever looks through that sees nothing.
+    /// Machines that booted and said nothing at all: whoever looks through that sees nothing.
     pub(super) silent: Vec<String>,
     /// Signs that are only worth a look.
     pub(super) warnings: Vec<String>,
@@ -66,7 +66,7 @@ pub(super) fn scan(
             let place = format!("{} of `{}` in {}", kind, machine.name, of.test);
             seen.extend(found.into_iter().map(|finding| Seen { place: place.clone(), finding }));
         }
-        if scanned.n_lines == before && machine.console.from == 0 {
+        if scanned.n_lines == before && machine.is_booted && machine.console.from == 0 {
             scanned.silent.push(format!("`{}` in {}", machine.name, of.test));
         }
     }
@@ -146,6 +146,7 @@ mod tests {
         };
         MachineLogs {
             name: "a".into(),
+            is_booted: true,
             console: part("console.log", console),
             journal: part("journal.log", journal),
         }
@@ -182,6 +183,14 @@ mod tests {
     fn a_machine_that_said_nothing_was_not_looked_through() {
         assert_eq!(scanned("", "").1.silent, ["`a` in net.listeners"]);
         assert_eq!(scanned("BdsDxe: starting\n", "").1.silent, [""; 0]);
+    }
+
+    #[test]
+    fn a_copy_may_have_nothing_to_say() {
+        let dir = tempfile::tempdir().unwrap();
+        let copy = MachineLogs { is_booted: false, ..machine(dir.path(), "", "") };
+        let (_, scanned) = scan(built_in(), &"4893.0.0".parse().unwrap(), &attempt(), &[copy]);
+        assert_eq!((scanned.n_machines, scanned.silent.len()), (1, 0));
     }
 
     #[test]

@@ -19,6 +19,8 @@ const MAX_SAID_BYTES: u64 = 256 << 20;
 pub struct MachineLogs {
     /// The machine's name within its test.
     pub name: String,
+    /// Whether it was booted, which no machine does in silence; a copy of one that ran has nothing to say at first.
+    pub is_booted: bool,
     /// What it said on its console.
     pub console: LogPart,
     /// Its journal.
@@ -183,7 +185,12 @@ mod tests {
 
     fn logs(name: &str) -> MachineLogs {
         let log = |file: &str| LogPart::whole(ConsoleLog::new(format!("{name}/{file}")));
-        MachineLogs { name: name.to_owned(), console: log("console.log"), journal: log("journal.log") }
+        MachineLogs {
+            name: name.to_owned(),
+            is_booted: true,
+            console: log("console.log"),
+            journal: log("journal.log"),
+        }
     }
 
     #[test]
