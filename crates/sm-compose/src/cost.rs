@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sm_model::{
-    ArtifactKind, Lock, PackageName, Sha256,
+    ArtifactKind, Lock, PackageName,
     request::{Cost, SizePair},
 };
 
@@ -19,34 +19,23 @@ const UNIT_KINDS: [&str; 4] = [".service", ".socket", ".timer", ".path"];
 /// Settings of a socket unit that name what it listens on (systemd.socket(5)).
 const LISTENS: [&str; 4] = ["ListenStream=", "ListenDatagram=", "ListenSequentialPacket=", "ListenFIFO="];
 
-/// A composed release, and the digest of its manifest.
-#[derive(Debug, Clone, Copy)]
-pub struct Side<'a> {
-    /// The release.
-    pub release: &'a ReleaseDir,
-    /// SHA-256 of its manifest's file.
-    pub manifest: Sha256,
-}
-
 /// What the packages cost that `with` has and `without` has not. `brought` is what those packages unpack to.
 ///
 /// # Errors
 /// When an artifact that is compared is absent or not what its manifest says.
-pub fn cost(without: Side<'_>, with: Side<'_>, brought: &Tree) -> Result<Cost, ReleaseError> {
-    let packages = packages_brought(&without.release.lock()?, &with.release.lock()?);
-    let contents = (without.release.contents()?, with.release.contents()?);
+pub fn cost(without: &ReleaseDir, with: &ReleaseDir, brought: &Tree) -> Result<Cost, ReleaseError> {
+    let packages = packages_brought(&without.lock()?, &with.lock()?);
+    let contents = (without.contents()?, with.contents()?);
     let units = units(&contents.0, &contents.1);
-    let sizes = |of: &dyn Fn(&ReleaseDir) -> u64| SizePair {
-        without_bytes: of(without.release),
-        with_bytes: of(with.release),
-    };
+    let sizes =
+        |of: &dyn Fn(&ReleaseDir) -> u64| SizePair { without_bytes: of(without), with_bytes: of(with) };
     let payload = |release: &ReleaseDir| {
         release.manifest().artifact(ArtifactKind::Payload).map_or(0, |artifact| artifact.size_bytes)
     };
     Ok(Cost {
-        board: with.release.manifest().board,
-        without: without.manifest,
-        with: with.manifest,
+        board: with.manifest().board,
+        without: without.manifest_sha256(),
+        with: with.manifest_sha256(),
         usr: sizes(&|release| release.manifest().usr_size_bytes),
         payload: sizes(&payload),
         packages,
@@ -129,8 +118,7 @@ mod tests {
         }
         let open = |one: &Fixture| ReleaseDir::open(&one.publish().unwrap().directory).unwrap();
         let [without, with] = [&without, &with].map(open);
-        let side = |release| Side { release, manifest: Sha256([1; 32]) };
-        let cost = cost(side(&without), side(&with), &brought).unwrap();
+        let cost = cost(&without, &with, &brought).unwrap();
         let names: Vec<&str> = cost.packages.iter().map(PackageName::as_str).collect();
         assert_eq!(names, ["telnetd", "zz-lib"]);
         assert_eq!(cost.setuid, ["/usr/bin/telnetd"]);

@@ -29,6 +29,8 @@ const MAX_TEXT_BYTES: u64 = 64 << 20;
 pub struct ReleaseDir {
     path: PathBuf,
     manifest: Manifest,
+    /// The manifest as it is written.
+    manifest_bytes: Vec<u8>,
 }
 
 impl ReleaseDir {
@@ -46,7 +48,7 @@ impl ReleaseDir {
         if manifest.format != Manifest::FORMAT {
             return Err(ReleaseError::Format { path: place, found: manifest.format });
         }
-        Ok(ReleaseDir { path: path.to_owned(), manifest })
+        Ok(ReleaseDir { path: path.to_owned(), manifest, manifest_bytes: bytes })
     }
 
     /// Where it lies.
@@ -57,6 +59,16 @@ impl ReleaseDir {
     /// What it holds.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// What it holds, as it is written.
+    pub fn manifest_bytes(&self) -> &[u8] {
+        &self.manifest_bytes
+    }
+
+    /// Digest of the manifest that was read: the release's identity, by which everything names it.
+    pub fn manifest_sha256(&self) -> Sha256 {
+        Sha256(sha2::Sha256::digest(&self.manifest_bytes).into())
     }
 
     /// Where an artifact lies.

@@ -4,14 +4,13 @@ use std::{fmt, fs, path::Path};
 
 use anyhow::{Context as _, bail};
 use rand_core::OsRng;
-use sha2::Digest as _;
 use sm_compose::{
     archive::lock_file,
     build::{self, Circumstances, Places, Steps, World},
-    cost::{self, Side},
+    cost,
     image::PackageFile,
     recipe::{self, Choices, DropRules, Recipe},
-    release::{MANIFEST, ReleaseDir},
+    release::ReleaseDir,
     unpack::unpack_all,
 };
 use sm_debian::{Keyring, lock::versions_to_keep};
@@ -29,9 +28,6 @@ use crate::{
     context::{Context, Outcome},
     workshop::with_world,
 };
-
-/// Longest manifest.
-const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
 pub(super) fn run(args: &Args, measure: &Measure, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     let by = args.acting.by()?;
@@ -72,8 +68,7 @@ fn of(measure: &Measure, packages: &[PackageName], ctx: &Context<'_>) -> anyhow:
         };
         let (without, with) = (compose("without", &trial.without)?, compose("with", &trial.with)?);
         let brought = brought(&locks, &world)?;
-        let side = |release| Ok::<_, anyhow::Error>(Side { release, manifest: manifest_digest(release)? });
-        Ok(cost::cost(side(&without)?, side(&with)?, &brought)?)
+        Ok(cost::cost(&without, &with, &brought)?)
     })
 }
 
@@ -162,11 +157,6 @@ fn brought(locks: &Locks, world: &World<'_>) -> anyhow::Result<sm_compose::tree:
     let files: Vec<PackageFile> =
         only.packages.into_iter().zip(paths).map(|(package, path)| PackageFile { package, path }).collect();
     Ok(unpack_all(&files, &DropRules { paths: Vec::new(), keep: Vec::new() }, world.progress)?.tree)
-}
-
-fn manifest_digest(release: &ReleaseDir) -> anyhow::Result<Sha256> {
-    let bytes = files::read_limited(&release.path().join(MANIFEST), MAX_MANIFEST_BYTES)?;
-    Ok(Sha256(sha2::Sha256::digest(bytes).into()))
 }
 
 pub(super) fn preview(preview: &Preview, ctx: &Context<'_>) -> anyhow::Result<Outcome> {

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use sm_compose::{
     diff::Diff,
-    release::{MANIFEST, ReleaseDir, contents::Listed},
+    release::{ReleaseDir, contents::Listed},
 };
 use sm_debian::ChangeKind;
 use sm_model::{
@@ -20,7 +20,7 @@ use sm_model::{
 };
 use sm_release::{
     bundle::lines_of,
-    proof::{digest_bytes, digest_of},
+    proof::digest_of,
     train::{Command, command::Which},
 };
 
@@ -111,28 +111,21 @@ pub(super) fn run(args: &Args, project: &mut Project<'_>, ctx: &Context<'_>) -> 
     told::tell(ctx, &events)
 }
 
-/// Digest of a release's manifest, by which everything names it.
-pub(super) fn manifest_digest(release: &ReleaseDir) -> anyhow::Result<(Sha256, String)> {
-    let text = read_text(&release.path().join(MANIFEST), MAX_DOCUMENT_BYTES)?;
-    Ok((digest_bytes(text.as_bytes()), text))
-}
-
 /// Records a candidate.
 pub(super) fn composed(
     project: &mut Project<'_>,
     Which { train, channel }: Which,
     release: &ReleaseDir,
 ) -> anyhow::Result<Vec<Event>> {
-    let (manifest, text) = manifest_digest(release)?;
     let lock = release.lock()?;
     let packages = lock.packages.iter().map(|package| (package.name.clone(), package.version.clone()));
     let candidate = Candidate {
-        manifest,
+        manifest: release.manifest_sha256(),
         version: release.manifest().version,
         usr_size_bytes: release.manifest().usr_size_bytes,
         packages: packages.collect(),
     };
-    project.blobs().put(text.as_bytes())?;
+    project.blobs().put(release.manifest_bytes())?;
     let board = release.manifest().board;
     project.ask_once(Command::Record(EvidenceEvent::Composed { train, channel, board, candidate }))
 }
@@ -175,7 +168,7 @@ pub(super) fn compared(
     release: &ReleaseDir,
     against: &ReleaseDir,
 ) -> anyhow::Result<Vec<Event>> {
-    let (subject, _) = manifest_digest(release)?;
+    let subject = release.manifest_sha256();
     let whole = Diff::between(against, release, usize::MAX)?;
     let (old, new) = (against.contents()?, release.contents()?);
     let diff = ImageDiff {

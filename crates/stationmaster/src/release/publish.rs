@@ -41,8 +41,7 @@ pub(super) fn run(args: &Args, project: &mut Project<'_>, ctx: &Context<'_>) -> 
         for (board, state) in &release.boards {
             let found = staged(&args.staged, *board, &release.plan)?;
             let found = found.with_context(|| format!("no staged release for {board}"))?;
-            let (manifest, _) = super::evidence::manifest_digest(&found)?;
-            if manifest != state.inputs.candidate.manifest {
+            if found.manifest_sha256() != state.inputs.candidate.manifest {
                 anyhow::bail!("`{}` is not the release that was decided on", found.path().display());
             }
             sm_pipeline::publish::publish(&found, &args.root, ctx.progress)?;

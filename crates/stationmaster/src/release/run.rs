@@ -104,7 +104,7 @@ impl Running<'_> {
                 staged(&self.args.staged, board, &plan)?.context("composing left no release")?
             }
         };
-        let (manifest, _) = evidence::manifest_digest(&found)?;
+        let manifest = found.manifest_sha256();
         let recorded = self.release(project)?.boards.get(&board);
         if recorded.is_none_or(|state| state.inputs.candidate.manifest != manifest) {
             events.extend(evidence::composed(project, self.which, &found)?);
@@ -156,7 +156,7 @@ impl Running<'_> {
         if is_tested(project) {
             return Ok(());
         }
-        let (manifest, _) = evidence::manifest_digest(staged)?;
+        let manifest = staged.manifest_sha256();
         let folder = reports::folder(staged.path(), staged.manifest().version, &manifest, None)?;
         if reports_in(&folder)?.is_empty() {
             let mut line = vec!["test".to_owned(), staged.path().display().to_string()];

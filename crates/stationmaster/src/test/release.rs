@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use sm_compose::{
     archive::lock_file,
-    release::{MANIFEST, ReleaseDir, contents},
+    release::{ReleaseDir, contents},
 };
 use sm_host::files;
-use sm_model::{ArtifactKind, Manifest, Sha256};
+use sm_model::{ArtifactKind, Manifest};
 use sm_vmtest::suite::{
     artifacts::Checked,
     facts::{Fact, Listed},
@@ -28,13 +28,6 @@ const NO_SECOND: &str = "no second composition to compare with: `compose --verif
 pub(super) fn open(named: &Path, root: &Path) -> anyhow::Result<ReleaseDir> {
     let around = named.parent().filter(|_| named.is_file());
     named::open(root, around.unwrap_or(named))
-}
-
-/// Digest of the manifest: the release's identity.
-pub(super) fn identity(release: &ReleaseDir) -> anyhow::Result<Sha256> {
-    use sha2::Digest as _;
-    let bytes = files::read_limited(&release.path().join(MANIFEST), MAX_TEXT_BYTES)?;
-    Ok(Sha256(sha2::Sha256::digest(bytes).into()))
 }
 
 /// What the release says about itself. `artifacts` tells whether its files are its own, `second` is the manifest of a second

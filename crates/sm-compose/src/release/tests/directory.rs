@@ -109,7 +109,9 @@ fn the_same_inputs_give_the_same_bytes_wherever_they_are_written() {
     assert_eq!(a.manifest_sha256, b.manifest_sha256);
     assert_eq!(a.manifest, b.manifest);
     let text = fs::read(a.directory.join("manifest.json")).unwrap();
-    assert_eq!(Sha256(sha2::Sha256::digest(text).into()), a.manifest_sha256);
+    assert_eq!(Sha256(sha2::Sha256::digest(&text).into()), a.manifest_sha256);
+    let release = ReleaseDir::open(&a.directory).unwrap();
+    assert_eq!((release.manifest_sha256(), release.manifest_bytes()), (a.manifest_sha256, text.as_slice()));
 }
 
 #[test]
