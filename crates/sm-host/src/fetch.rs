@@ -279,11 +279,14 @@ impl HttpFetch {
         HttpFetch { agent: config.into(), timeouts }
     }
 
-    fn send(&self, request: &Request) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+    /// What is asked for `tls_only` is not fetched without TLS, wherever a redirect leads.
+    fn send(
+        &self,
+        request: &Request,
+        tls_only: bool,
+    ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
         let body_time = self.timeouts.body + Duration::from_secs(request.limit_bytes / MIN_BYTES_PER_SEC);
         let bearer = request.bearer.as_ref().map(|bearer| format!("Bearer {}", bearer.0));
-        // What was asked for under TLS is not fetched without, wherever a redirect leads.
-        let tls_only = request.is_tls();
         let Some(body) = &request.body else {
             let get = self.agent.get(&request.url).config();
             let get = get.timeout_recv_body(Some(body_time)).https_only(tls_only).build();
@@ -317,7 +320,7 @@ impl Fetch for HttpFetch {
             url: request.url.clone(),
             reason: error.to_string(),
         };
-        let mut response = self.send(request).map_err(|error| broken(&error))?;
+        let mut response = self.send(request, request.is_tls()).map_err(|error| broken(&error))?;
         let head = head_of(&response);
         if !matches!(head.status, 200 | 206) {
             let refusal = refusal_of(&mut response, request.refusal_limit_bytes);
@@ -561,6 +564,20 @@ mod tests {
             canned_server(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nhalf");
         let error = client().bytes(&Request::get(url, 100)).unwrap_err();
         assert!(matches!(error, FetchError::Transport { .. } | FetchError::Length { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn what_is_asked_for_under_tls_is_not_fetched_without() {
+        let is_tls = |url: &str| Request::get(url, 10).is_tls();
+        assert!(is_tls("https://h/x") && is_tls("HTTPS://h/x"));
+        assert!(!is_tls("http://h/https://") && !is_tls("https") && !is_tls(""));
+        // Refused before anybody is asked: nobody listens there.
+        for request in
+            [Request::get("http://127.0.0.1:9/", 10), Request::post("http://127.0.0.1:9/", "a/b", vec![], 10)]
+        {
+            let error = client().send(&request, true).unwrap_err();
+            assert!(matches!(error, ureq::Error::RequireHttpsOnly(_)), "{error:?}");
+        }
     }
 
     #[test]
