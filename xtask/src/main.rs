@@ -4,6 +4,7 @@ mod bench;
 mod cargo;
 mod dist;
 mod release;
+mod sabotage;
 mod steps;
 mod tidy;
 
@@ -35,11 +36,15 @@ enum Task {
         /// Leave the VM out. The run then says so, and does not count as passed.
         #[arg(long, conflicts_with = "full")]
         no_vm: bool,
-        /// Run every test of the release suite, not only the quick classes, and
-        /// vote in a room of a real homeserver (Synapse, from the Python index).
+        /// Run every test of the release suite, not only the quick classes,
+        /// see each of them fail at an image broken on purpose, and vote in a
+        /// room of a real homeserver (Synapse, from the Python index).
         #[arg(long)]
         full: bool,
     },
+    /// Break images on purpose, and tell whether the release suite notices:
+    /// the proof that every test can fail.
+    Sabotage(sabotage::Args),
     /// Check the house rules that no compiler checks.
     Tidy,
     /// Measure speed and memory against a named peer in the same run.
@@ -68,6 +73,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test { no_vm: true, .. } => steps::test(steps::Run::NoVm),
         Task::Test { full: true, .. } => steps::test(steps::Run::Full),
         Task::Test { .. } => steps::test(steps::Run::Usual),
+        Task::Sabotage(args) => sabotage::run(&args),
         Task::Tidy => steps::tidy_only(),
         Task::Bench(args) => bench::run(&args),
         Task::Dist { out } => dist::run(&out),

@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::{
     cargo::{cargo, must, program, release_programs},
     release::{self, Extent},
-    tidy,
+    sabotage, tidy,
 };
 
 /// Prints one line for people.
@@ -43,6 +43,7 @@ const ROOM: Step = ("votes in a real Matrix room", || {
 });
 const SOME_RELEASE_TESTS: Step = ("release tests: offline, shared", || release::test(Extent::Some));
 const ALL_RELEASE_TESTS: Step = ("release tests: all", || release::test(Extent::All));
+const SABOTAGE: Step = ("images broken on purpose", sabotage::step);
 
 /// How much is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub(crate) enum Run {
     NoVm,
     /// What every change has to pass.
     Usual,
-    /// Also a room of a real homeserver, and every test of the release suite.
+    /// Also a room of a real homeserver, every test of the release suite, and images that each of them must fail at.
     Full,
 }
 
@@ -59,7 +60,7 @@ pub(crate) enum Run {
 pub(crate) fn test(how: Run) -> Result<ExitCode> {
     let with_vm = match how {
         Run::NoVm | Run::Usual => vec![VM, SOME_RELEASE_TESTS],
-        Run::Full => vec![ROOM, VM, ALL_RELEASE_TESTS],
+        Run::Full => vec![ROOM, VM, ALL_RELEASE_TESTS, SABOTAGE],
     };
     let mut results: Vec<_> = WITHOUT_VM.into_iter().map(run).collect();
     if how == Run::NoVm {
