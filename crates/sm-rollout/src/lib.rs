@@ -1,4 +1,4 @@
-//! Update decisions shared by server, agent and simulator: Omaha codec and the agent's state machine.
+//! Update decisions shared by server and agent: Omaha codec and the agent's state machine.
 //!
 //! | module | what it does |
 //! |---|---|

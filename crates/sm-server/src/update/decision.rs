@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sm_model::{Board, MachineId, Timestamp, fleet::HostFacts};
 use sm_rollout::{
-    offer::{self, Downgrade, NoUpdate, Target},
+    offer::{self, NoUpdate, Target},
     omaha::{AppRequest, AppResponse, AppStatus, OfferedPackage, OfferedRelease, Os, UpdateCheck, Url},
 };
 use sm_store::{Error, Ledger, Visit};
@@ -109,7 +109,7 @@ impl Ask<'_> {
             board: facts.board,
             fell_back_from: fell_back_from.to_vec(),
         };
-        match offer::answer(&instance, &target, self.now) {
+        match offer::answer(&instance, &target) {
             offer::Answer::NoUpdate(reason) => self.no_update(name_of(reason)),
             offer::Answer::Offer(release) => {
                 self.desk.metrics.count_answer(Answer::Offer);
@@ -125,12 +125,7 @@ impl Ask<'_> {
         let channel = channel.ok_or("unknown-group")?;
         let board: Board = facts.board.ok_or("unknown-board")?;
         let release = catalog.current(channel, board, self.now).release.ok_or("no-release")?;
-        Ok(Target {
-            release: offered(&release, self.base),
-            board,
-            not_before: None,
-            downgrade: Downgrade::Never,
-        })
+        Ok(Target { release: offered(&release, self.base), board })
     }
 
     /// Counts why there is nothing to do. Hosts are told only that there is nothing: to update_engine any other answer
@@ -177,7 +172,6 @@ const fn name_of(reason: NoUpdate) -> &'static str {
         NoUpdate::Newer => "newer",
         NoUpdate::UnknownVersion => "unknown-version",
         NoUpdate::OtherBoard => "other-board",
-        NoUpdate::NotYet(_) => "not-yet",
         NoUpdate::FellBack => "fell-back",
     }
 }
