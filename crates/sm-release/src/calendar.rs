@@ -97,8 +97,22 @@ pub struct Due {
     pub day: Date,
     /// Day that the cadence alone would give.
     pub target: Date,
-    /// Why the two differ; empty when they do not.
+    /// Why the two differ, and what else is due on the day; empty where there is nothing to tell.
     pub because: Vec<String>,
+}
+
+/// A due day, and who put it there.
+struct Placed {
+    due: Due,
+    mover: Mover,
+}
+
+#[derive(PartialEq, Eq)]
+enum Mover {
+    /// The cadence, and what is closed.
+    Calendar,
+    /// Somebody who said why.
+    Person,
 }
 
 impl Calendar {
@@ -122,15 +136,30 @@ impl Calendar {
         weekend.then_some(Closed::Weekend).into_iter().chain(freezes).collect()
     }
 
-    /// The next `n` days on which a channel's releases are due after its last one. A due day that is closed slips to the next
-    /// open one; the cadence goes on from the target, so that one slip does not move all that follow.
+    /// The next `n` days on which a channel's releases are due after its last one, fewer where a freeze has no end. A due day
+    /// that is closed slips to the next open one; the cadence goes on from the target, so that one slip does not move all that
+    /// follow. What slips to less than half a cadence before the next one is released with that, unless somebody moved it there.
     pub fn due(&self, channel: Channel, last: Date, n: usize) -> Vec<Due> {
         let cadence = self.cadence_days.get(&channel).copied().unwrap_or(CADENCE_DAYS).max(1);
-        let targets = (1..).map(|k| last.plus_days(cadence * k));
-        targets.take(n).filter_map(|target| self.place(channel, target)).collect()
+        let mut kept: Vec<Placed> = Vec::new();
+        // The last one that is wanted stands when the one after it is known.
+        let places = (1..).map_while(|k| self.place(channel, last.plus_days(cadence * k)));
+        for mut next in places {
+            let is_close = |before: &mut Placed| 2 * next.due.day.days_since(before.due.day) < cadence;
+            if let Some(before) = kept.pop_if(|before| before.mover == Mover::Calendar && is_close(before)) {
+                let with_it = format!("what was due on {} goes with it", before.due.target);
+                let because = [vec![with_it], before.due.because, next.due.because];
+                next.due.because = because.concat();
+            }
+            kept.push(next);
+            if kept.len() > n {
+                break;
+            }
+        }
+        kept.into_iter().take(n).map(|placed| placed.due).collect()
     }
 
-    fn place(&self, channel: Channel, target: Date) -> Option<Due> {
+    fn place(&self, channel: Channel, target: Date) -> Option<Placed> {
         let moved = self.moves.get(&channel).into_iter().flatten().rfind(|moved| moved.from == target);
         let mut because: Vec<String> =
             moved.map(|moved| format!("moved by {}: {}", moved.by, moved.reason)).into_iter().collect();
@@ -139,7 +168,8 @@ impl Calendar {
         if day != wanted {
             because.extend(self.closed(wanted).iter().map(|closed| format!("{wanted}: {closed}")));
         }
-        Some(Due { day, target, because })
+        let mover = if moved.is_some() { Mover::Person } else { Mover::Calendar };
+        Some(Placed { due: Due { day, target, because }, mover })
     }
 
     /// The first open day from `day` on, within two years: a longer freeze is no plan.
@@ -179,10 +209,31 @@ mod tests {
 
     #[test]
     fn a_freeze_moves_one_release_and_not_those_after_it() {
-        let due = winter().due(Channel::Beta, day("2026-12-09"), 2);
-        assert_eq!(dates(&due), ["2027-01-04", "2027-01-06"]);
-        assert_eq!(due[0].target, day("2026-12-23"));
+        let due = winter().due(Channel::Beta, day("2026-12-16"), 2);
+        assert_eq!(dates(&due), ["2027-01-04", "2027-01-13"]);
+        assert_eq!(due[0].target, day("2026-12-30"));
         assert!(due[0].because[0].contains("winter holidays"), "{:?}", due[0].because);
+    }
+
+    #[test]
+    fn what_slips_to_right_before_the_next_release_goes_with_it() {
+        let due = winter().due(Channel::Beta, day("2026-12-09"), 2);
+        assert_eq!(dates(&due), ["2027-01-06", "2027-01-20"]);
+        assert_eq!(due[0].because[0], "what was due on 2026-12-23 goes with it");
+        assert!(due[0].because[1].contains("winter holidays"), "{:?}", due[0].because);
+        assert!(due[1].because.is_empty());
+    }
+
+    #[test]
+    fn a_release_that_somebody_moves_to_right_before_the_next_stays_there() {
+        let moved = Moved {
+            from: day("2026-12-23"),
+            to: day("2027-01-04"),
+            reason: "kernel".to_owned(),
+            by: "alice".to_owned(),
+        };
+        let calendar = Calendar { moves: [(Channel::Beta, vec![moved])].into(), ..winter() };
+        assert_eq!(dates(&calendar.due(Channel::Beta, day("2026-12-09"), 2)), ["2027-01-04", "2027-01-06"]);
     }
 
     #[test]
@@ -217,6 +268,34 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn due_days_lie_half_a_cadence_apart_and_there_are_as_many_as_asked_for(
+            start in 0..1000_i64,
+            cadence in 1..40_i64,
+            freezes in proptest::collection::vec((0..1000_i64, 0..60_i64), 0..4),
+            n in 0..20_usize,
+        ) {
+            let zero = day("2024-01-01");
+            let freeze = |(from, length)| Freeze {
+                from: zero.plus_days(from),
+                until: zero.plus_days(from + length),
+                reason: "r".to_owned(),
+            };
+            let calendar = Calendar {
+                freezes: freezes.into_iter().map(freeze).collect(),
+                cadence_days: [(Channel::Stable, cadence)].into(),
+                ..Calendar::default()
+            };
+            let last = zero.plus_days(start);
+            let due = calendar.due(Channel::Stable, last, n);
+            prop_assert_eq!(due.len(), n);
+            for pair in due.windows(2) {
+                let gap = pair[1].day.days_since(pair[0].day);
+                prop_assert!(gap > 0 && 2 * gap >= cadence, "{pair:?}");
+            }
+            prop_assert_eq!(&calendar.due(Channel::Stable, last, n + 1)[..n], due);
+        }
+
         #[test]
         fn the_calendar_never_proposes_a_closed_day(start in 0..4000_i64, from in 0..4000_i64, length in 0..60_i64) {
             let zero = day("2024-01-01");

@@ -48,8 +48,8 @@ enum Action {
     /// Show when releases are due.
     Plan {
         /// How many releases of each channel.
-        #[arg(long, default_value_t = 3)]
-        count: usize,
+        #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=200))]
+        count: u16,
         /// Only this channel.
         #[arg(long)]
         channel: Option<Channel>,
@@ -111,7 +111,7 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
             return Ok(Outcome::Done);
         }
         Action::Plan { count, channel } => {
-            ctx.data(&Plan::of(&project.state, *count, *channel, Date::of(project.now)))?;
+            ctx.data(&Plan::of(&project.state, usize::from(*count), *channel, Date::of(project.now)))?;
             return Ok(Outcome::Done);
         }
         Action::Ics { file } => {
@@ -244,8 +244,11 @@ impl fmt::Display for ChannelPlan {
         }
         for due in &self.due {
             write!(f, "\n  {}", due.day)?;
+            if due.day != due.target {
+                write!(f, " instead of {}", due.target)?;
+            }
             if !due.because.is_empty() {
-                write!(f, " instead of {}: {}", due.target, due.because.join("; "))?;
+                write!(f, ": {}", due.because.join("; "))?;
             }
         }
         Ok(())
