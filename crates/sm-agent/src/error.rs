@@ -16,6 +16,12 @@ pub enum Error {
     /// The settings cannot be used.
     #[error(transparent)]
     Config(#[from] InvalidConfig),
+    /// The host does not run an image of ours.
+    #[error("this host is not one that updates itself: it has no `{}`", path.display())]
+    NoImage {
+        /// The file that every image has.
+        path: PathBuf,
+    },
     /// A file of the image does not say what it should.
     #[error("`{}` has no usable `{key}`: expected {expected}", path.display())]
     Image {
@@ -71,6 +77,9 @@ impl Error {
             Error::File(error) => error.hint(),
             Error::Config(error) => error.hint(),
             Error::Table(error) => error.hint(),
+            Error::NoImage { .. } => Some(
+                "run it on a Boxcar host, or name the root directory of one with `--root DIR`".to_owned(),
+            ),
             Error::Image { .. } => {
                 Some("the image is damaged or not a Boxcar image: compose it again".to_owned())
             }
@@ -97,7 +106,7 @@ impl Error {
             Error::File(error) => error.exit_code(),
             Error::Config(error) => error.exit_code(),
             Error::Table(error) => error.exit_code(),
-            Error::Image { .. } => exit::INVALID_INPUT,
+            Error::NoImage { .. } | Error::Image { .. } => exit::INVALID_INPUT,
             Error::Slots { .. } | Error::System { .. } => exit::STORAGE,
             Error::NoPrevious { .. } => exit::NEGATIVE,
             Error::Process(_) | Error::Busy => exit::FAILURE,

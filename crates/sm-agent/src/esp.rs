@@ -13,9 +13,6 @@ use sm_rollout::agent::{BootEntry, Tries};
 
 use crate::{Error, fault::Fuse, paths::Root};
 
-/// Boots that a new version gets to prove itself.
-pub const TRIES: u32 = 3;
-
 /// Room that is left free on the EFI system partition, in bytes: the boot loader keeps a random seed there.
 const MARGIN_BYTES: u64 = 1 << 20;
 
@@ -65,6 +62,7 @@ impl KernelImages {
         let tries = |entry: &Entry| match entry.tries() {
             None => Tries::Good,
             Some(_) if entry.is_spent() => Tries::Spent,
+            Some(tries) if tries.done == 0 => Tries::Fresh(tries.left),
             Some(tries) => Tries::Left(tries.left),
         };
         Ok(self
@@ -155,7 +153,7 @@ impl KernelImages {
     /// # Errors
     /// When it cannot be written; then no image appears.
     pub fn install(&self, version: Version, kernel: &mut File) -> Result<(), Error> {
-        let entry = Entry::fresh(&self.os, version, TRIES)
+        let entry = Entry::fresh(&self.os, version)
             .map_err(|error| Error::system("name the kernel image")(io::Error::other(error)))?;
         let writing = || Error::system(format!("write `{entry}` to the EFI system partition"));
         self.fuse.burn("make a file for the kernel image")?;

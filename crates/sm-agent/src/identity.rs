@@ -29,8 +29,8 @@ impl Image {
     /// # Errors
     /// When a file is missing or does not say what every image says.
     pub fn read(root: &Root) -> Result<Self, Error> {
-        let os_release = text(&root.os_release())?;
-        let release = text(&root.release())?;
+        let os_release = of_image(&root.os_release())?;
+        let release = of_image(&root.release())?;
         let os = value(&root.os_release(), &os_release, "ID", "an OS id", |id| Some(id.to_owned()))?;
         let platform =
             value(&root.os_release(), &os_release, "NAME", "a name", |name| Some(name.to_owned()))?;
@@ -69,6 +69,14 @@ pub fn read_config(root: &Root) -> Result<Config, Error> {
     }
     let sources: Vec<_> = texts.iter().map(|(name, text)| Source { name, text }).collect();
     Ok(Config::from_sources(&sources)?)
+}
+
+/// A file that every image has.
+fn of_image(path: &Path) -> Result<String, Error> {
+    text(path).map_err(|error| match error {
+        error if error.is_not_found() => Error::NoImage { path: path.to_owned() },
+        error => error.into(),
+    })
 }
 
 fn text(path: &Path) -> Result<String, FileError> {

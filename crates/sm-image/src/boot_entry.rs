@@ -5,7 +5,7 @@
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
-use sm_model::{FileName, Version, exit};
+use sm_model::{Version, exit};
 
 /// The name of a kernel image. Prints and parses as its file name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -42,12 +42,15 @@ impl Error {
 }
 
 impl BootEntry {
-    /// The name under which a fresh image is installed: to be tried `tries` times.
+    /// Boots that a fresh image gets to prove itself.
+    pub const TRIES: u32 = 3;
+
+    /// The name under which a fresh image is installed: to be tried [`BootEntry::TRIES`] times.
     ///
     /// # Errors
     /// When `os` is not 1 to 64 lower-case letters, digits, `.` and `-`.
-    pub fn fresh(os: &str, version: Version, tries: u32) -> Result<Self, Error> {
-        let tries = Some(Tries { left: tries, done: 0 });
+    pub fn fresh(os: &str, version: Version) -> Result<Self, Error> {
+        let tries = Some(Tries { left: Self::TRIES, done: 0 });
         is_os_id(os)
             .then(|| BootEntry { os: os.to_owned(), version, tries })
             .ok_or_else(|| Error(os.chars().take(80).collect()))
@@ -73,20 +76,10 @@ impl BootEntry {
         self.tries.is_some_and(|tries| tries.left == 0)
     }
 
-    /// The same image marked good.
-    pub fn blessed(&self) -> BootEntry {
-        BootEntry { tries: None, ..self.clone() }
-    }
-
     /// The same image given up: the boot loader takes it only when nothing else is left.
     pub fn given_up(&self) -> BootEntry {
         let done = self.tries.map_or(0, |tries| tries.done.saturating_add(tries.left)).max(1);
         BootEntry { tries: Some(Tries { left: 0, done }), ..self.clone() }
-    }
-
-    /// The name as a path component.
-    pub fn file_name(&self) -> FileName {
-        self.to_string().parse().expect("an OS id, a version and counters are all safe in a file name")
     }
 
     /// The order in which systemd-boot prefers entries of one OS, best first: spent ones last, then newest first,
@@ -150,6 +143,7 @@ fn is_os_id(text: &str) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use sm_model::FileName;
 
     fn entry(text: &str) -> BootEntry {
         text.parse().unwrap()
@@ -157,9 +151,8 @@ mod tests {
 
     #[test]
     fn a_fresh_entry_carries_its_tries() {
-        let fresh = BootEntry::fresh("boxcar", "4900.0.1".parse().unwrap(), 3).unwrap();
+        let fresh = BootEntry::fresh("boxcar", "4900.0.1".parse().unwrap()).unwrap();
         assert_eq!(fresh.to_string(), "boxcar_4900.0.1+3.efi");
-        assert_eq!(fresh.blessed().file_name().as_str(), "boxcar_4900.0.1.efi");
     }
 
     #[test]
@@ -233,7 +226,7 @@ mod tests {
         ] {
             assert!(text.parse::<BootEntry>().is_err(), "{text:?}");
         }
-        assert!(BootEntry::fresh("../x", "1.2.3".parse().unwrap(), 3).is_err());
+        assert!(BootEntry::fresh("../x", "1.2.3".parse().unwrap()).is_err());
     }
 
     proptest! {
@@ -242,7 +235,8 @@ mod tests {
             let version = Version { major, level, patch };
             let tries = tries.map(|(left, done)| Tries { left, done });
             let entry = BootEntry { os, version, tries };
-            prop_assert_eq!(entry.file_name().as_str().parse(), Ok(entry));
+            let name: FileName = entry.to_string().parse().unwrap();
+            prop_assert_eq!(name.as_str().parse(), Ok(entry));
         }
 
         #[test]

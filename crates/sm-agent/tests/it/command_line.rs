@@ -50,7 +50,7 @@ fn a_wrong_configuration_is_explained_and_status_still_works() {
     assert!(why.contains("update.conf:1: `SERVER`"), "{why}");
     assert!(why.contains("next: nothing, until the configuration is corrected"), "{why}");
     let refused = run(&host, &["check"]).unwrap_err().to_string();
-    assert!(refused.contains('3'), "{refused}");
+    assert!(refused.contains("exit status: 3"), "{refused}");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_healthy_host_is_healthy_and_a_host_that_could_not_update_leaves_a_note() {
     assert_eq!(run(&host, &["health"]).unwrap(), "healthy\n");
     host.put("usr/share/boxcar/update-payload-key.pub.pem", "gone");
     let error = run(&host, &["health"]).unwrap_err();
-    assert!(error.to_string().contains('8'), "{error}");
+    assert!(error.to_string().contains("exit status: 8"), "{error}");
     let note = std::fs::read_to_string(host.path("var/lib/boxcar/update/health-4900.0.0.json")).unwrap();
     assert_eq!(json(&note)["problems"][0]["subject"], "the payload key");
 }
@@ -86,6 +86,20 @@ fn an_update_by_hand_says_what_it_waits_for() {
         said.contains("4900.0.0 has not been marked good: no update is installed over the version to fall"),
         "{said}"
     );
+    std::fs::rename(kernel("boxcar_4900.0.0+2-1.efi"), kernel("boxcar_4900.0.0+3.efi")).unwrap();
+    let said = run_for_talk(&host, &["update"]);
+    assert!(said.contains("this boot was not counted, so nobody marks its version good"), "{said}");
+}
+
+#[test]
+fn a_host_of_another_kind_is_told_what_it_lacks() {
+    let host = Host::new();
+    std::fs::remove_file(host.path("usr/share/boxcar/release")).unwrap();
+    for verb in ["status", "update", "health"] {
+        let error = run(&host, &[verb]).unwrap_err().to_string();
+        assert!(error.contains("this host is not one that updates itself"), "{verb}: {error}");
+        assert!(error.contains("exit status: 3"), "{verb}: {error}");
+    }
 }
 
 #[test]
@@ -110,6 +124,6 @@ fn a_server_that_is_not_there_is_a_network_failure() {
     host.put("etc/boxcar/update.conf", "SERVER=http://127.0.0.1:1/\n");
     for verb in ["check", "update"] {
         let error = run(&host, &[verb]).unwrap_err().to_string();
-        assert!(error.contains('5'), "{verb}: {error}");
+        assert!(error.contains("exit status: 5"), "{verb}: {error}");
     }
 }

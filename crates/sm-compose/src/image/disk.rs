@@ -9,7 +9,9 @@ use std::{
 
 use sm_host::files::FileError;
 use sm_image::{
-    Guid, esp,
+    Guid,
+    boot_entry::BootEntry,
+    esp,
     gpt::{Attributes, Label, NewPartition, Partition, Table, kinds},
     qcow2::{self, Compression},
     verity::{self, RootHash, Superblock},
@@ -26,8 +28,6 @@ const MIB: u64 = 1 << 20;
 const ESP: u32 = 1;
 const USR_A: u32 = 2;
 const USR_A_VERITY: u32 = 3;
-/// Tries a freshly installed kernel image gets before the loader falls back (Boot Loader Specification, "boot counting").
-const N_TRIES: u32 = 3;
 /// No menu, no editor: a machine without a person in front of it.
 const LOADER_CONF: &str = "timeout 0\neditor no\n";
 
@@ -84,7 +84,7 @@ impl<'a> NewDisk<'a> {
         let range = table.partition(ESP).map(Partition::byte_range).unwrap_or_default();
         let id = root_hash.digest().as_bytes()[..4].iter().fold(0, |id, byte| id << 8 | u32::from(*byte));
         let volume = esp::Volume { range, id, label: "ESP".to_owned() };
-        let uki_path = format!("EFI/Linux/{}_{}+{N_TRIES}.efi", plan.os.id, plan.version);
+        let uki_path = format!("EFI/Linux/{}", BootEntry::fresh(&plan.os.id, plan.version)?);
         let files = vec![
             esp::File::new(format!("EFI/BOOT/BOOT{}.EFI", efi.to_uppercase()), &boot.loader[..]),
             esp::File::new(format!("EFI/systemd/systemd-boot{efi}.efi"), &boot.loader[..]),

@@ -44,6 +44,9 @@ pub enum ComposeError {
     /// The EFI system partition.
     #[error("cannot make the EFI system partition")]
     Esp(#[from] sm_image::esp::Error),
+    /// The kernel image's name.
+    #[error("cannot name the kernel image after the release")]
+    BootEntry(#[from] sm_image::boot_entry::Error),
     /// The partition table.
     #[error("cannot make the partition table")]
     Gpt(#[from] sm_image::gpt::Error),
@@ -124,7 +127,9 @@ impl ComposeError {
                 Some("give an agent built for the image's architecture with `--agent`".to_owned())
             }
             ComposeError::Qcow2(error) => error.hint(),
-            ComposeError::Label(_) => Some("choose a shorter `id` of `[os]`".to_owned()),
+            ComposeError::BootEntry(_) | ComposeError::Label(_) => {
+                Some("choose a shorter `id` of `[os]`".to_owned())
+            }
             ComposeError::PayloadKey(_) => Some(
                 "make a pair of keys with `stationmaster payload keygen` and name its public half".to_owned(),
             ),

@@ -29,8 +29,10 @@ pub struct BootEntry {
 pub enum Tries {
     /// None left: it was tried and never marked good.
     Spent,
-    /// So many left; not marked good yet.
+    /// So many left after some were used; not marked good yet.
     Left(u32),
+    /// So many, and none used: no boot of it was counted.
+    Fresh(u32),
     /// Marked good: no counter.
     Good,
 }

@@ -54,7 +54,7 @@ impl State {
     /// The new version runs: it is either good, or still on trial.
     fn booted(&mut self, armed: Armed, facts: &Facts) {
         match facts.tries(armed.version) {
-            Some(Tries::Left(_) | Tries::Spent) => self.phase = Phase::Unconfirmed(armed),
+            Some(Tries::Left(_) | Tries::Fresh(_) | Tries::Spent) => self.phase = Phase::Unconfirmed(armed),
             // Without an entry of its own nobody can count its tries, so nothing is left to wait for.
             Some(Tries::Good) | None => {
                 let previous =

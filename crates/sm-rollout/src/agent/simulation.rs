@@ -149,7 +149,7 @@ impl World {
             Action::Install(offer) => {
                 // The passive slot's old kernel image goes first, the new one comes last.
                 self.facts.entries.retain(|entry| entry.version == self.facts.running);
-                self.facts.entries.push(BootEntry { version: offer.version, tries: Tries::Left(3) });
+                self.facts.entries.push(BootEntry { version: offer.version, tries: Tries::Fresh(3) });
                 Some(Outcome::Installed(Ok(())))
             }
             Action::RemoveEntry(version) => {
@@ -195,12 +195,12 @@ impl World {
             self.facts.running = entry.version;
             match entry.tries {
                 Tries::Good => break,
-                Tries::Left(_) if !self.bad.contains(&entry.version) => {
+                Tries::Left(_) | Tries::Fresh(_) if !self.bad.contains(&entry.version) => {
                     entry.tries = Tries::Good;
                     break;
                 }
-                Tries::Left(1) => entry.tries = Tries::Spent,
-                Tries::Left(left) => entry.tries = Tries::Left(left - 1),
+                Tries::Left(1) | Tries::Fresh(1) => entry.tries = Tries::Spent,
+                Tries::Left(left) | Tries::Fresh(left) => entry.tries = Tries::Left(left - 1),
                 Tries::Spent => unreachable!("filtered"),
             }
         }
@@ -232,7 +232,7 @@ impl World {
             Action::Reboot => {
                 let (target, _) = self.state.phase.target().expect("a reboot leads somewhere");
                 assert!(
-                    matches!(self.facts.tries(target), Some(Tries::Left(1..))),
+                    matches!(self.facts.tries(target), Some(Tries::Left(1..) | Tries::Fresh(1..))),
                     "only into what is armed"
                 );
             }

@@ -75,7 +75,7 @@ impl Host {
         self.check(Some(offer(NEW, 1)));
         self.apply(Outcome::Downloaded(Ok(())));
         assert_eq!(self.state.phase.name(), "installing");
-        self.facts.entries.push(BootEntry { version: NEW.parse().unwrap(), tries: Tries::Left(3) });
+        self.facts.entries.push(BootEntry { version: NEW.parse().unwrap(), tries: Tries::Fresh(3) });
         self.apply(Outcome::Installed(Ok(())));
         assert_eq!(self.state.phase.name(), "reboot-needed");
     }
@@ -131,7 +131,7 @@ fn a_good_update_is_told_step_by_step_and_ends_marked_good() {
     assert_eq!(host.told(), [(14, 1, None)]);
     host.deliver();
     assert!(matches!(host.turn(), Action::Install(_)));
-    host.facts.entries.push(BootEntry { version: NEW.parse().unwrap(), tries: Tries::Left(3) });
+    host.facts.entries.push(BootEntry { version: NEW.parse().unwrap(), tries: Tries::Fresh(3) });
     host.apply(Outcome::Installed(Ok(())));
     assert_eq!(host.told(), [(3, 1, None)]);
     host.deliver();
@@ -200,7 +200,7 @@ fn a_power_cut_between_arming_and_remembering_it_loses_nothing() {
     let mut host = Host::new();
     host.check(Some(offer(NEW, 1)));
     host.apply(Outcome::Downloaded(Ok(())));
-    host.facts.entries.push(BootEntry { version: NEW.parse().unwrap(), tries: Tries::Left(3) });
+    host.facts.entries.push(BootEntry { version: NEW.parse().unwrap(), tries: Tries::Fresh(3) });
     host.boot(NEW, Tries::Good);
     host.turn();
     assert_eq!(host.state.phase, Phase::Idle);
@@ -235,10 +235,10 @@ fn a_boot_loader_that_keeps_choosing_the_old_version_ends_the_attempt() {
     host.arm();
     host.deliver();
     for _ in 0..2 {
-        host.boot(OLD, Tries::Left(3));
+        host.boot(OLD, Tries::Fresh(3));
         assert_eq!(host.turn(), Action::Reboot);
     }
-    host.boot(OLD, Tries::Left(3));
+    host.boot(OLD, Tries::Fresh(3));
     host.turn();
     assert_eq!((host.state.phase.name(), host.told()), ("idle", vec![(3, 0, Some(44))]));
     assert!(host.state.rejection(NEW.parse().unwrap(), Sha256([1; 32])).is_some());
@@ -418,7 +418,7 @@ fn words_for_every_phase_name_the_versions_and_what_is_next() {
     host.apply(Outcome::Downloaded(Ok(())));
     host.deliver();
     say(&mut host);
-    host.facts.entries.push(BootEntry { version: NEW.parse().unwrap(), tries: Tries::Left(3) });
+    host.facts.entries.push(BootEntry { version: NEW.parse().unwrap(), tries: Tries::Fresh(3) });
     host.apply(Outcome::Installed(Ok(())));
     host.deliver();
     host.config.reboot = RebootStrategy::Off;

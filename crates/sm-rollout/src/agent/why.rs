@@ -9,6 +9,10 @@ use super::{
     state::{Armed, Phase, State},
 };
 
+/// Of a host whose kernel was started by another boot loader, by a virtual machine monitor or by kexec.
+const UNCOUNTED: &str = "this boot was not counted, so nobody marks its version good: reboot through systemd-boot, or take the counter \
+                         (`+3`) out of the name of its kernel image in /efi/EFI/Linux once it works";
+
 /// Where a host stands, in words.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Explanation {
@@ -95,6 +99,9 @@ impl State {
         let given_up = tries == Tries::Spent && self.rejected.iter().any(|old| old.version == running);
         match &self.phase {
             Phase::Armed(_) | Phase::Unconfirmed(_) => None,
+            _ if matches!(tries, Tries::Fresh(_)) => {
+                Some(format!("{UNCOUNTED}; no update is installed over the version to fall back to"))
+            }
             _ if given_up => Some(format!(
                 "{running} was given up: no update is installed over the version that the next reboot starts"
             )),
@@ -122,6 +129,7 @@ fn trial_words(tries: Option<Tries>) -> String {
                 "boot-complete.target has not been reached yet; {left} more tries are left after this boot"
             )
         }
+        Some(Tries::Fresh(_)) => UNCOUNTED.to_owned(),
         Some(Tries::Spent) => {
             "boot-complete.target has not been reached yet, and this boot is the last try".to_owned()
         }

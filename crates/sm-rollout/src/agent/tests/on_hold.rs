@@ -37,6 +37,15 @@ fn a_version_whose_trial_was_forgotten_is_proven_before_anything_is_asked() {
 }
 
 #[test]
+fn a_boot_that_was_not_counted_is_told_with_what_to_do() {
+    let mut host = runs_new(Tries::Fresh(3));
+    host.state.hurry(host.now);
+    assert!(matches!(host.turn(), Action::Ping(_)), "nothing is asked");
+    let reasons = reasons(&host);
+    assert!(reasons.contains("this boot was not counted") && reasons.contains("`+3`"), "{reasons}");
+}
+
+#[test]
 fn what_was_begun_before_is_not_installed_by_a_version_on_trial() {
     let offer = offer(NEWER, 1);
     for server in [true, false] {
