@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sm_model::exit;
 use tempfile::NamedTempFile;
 
 /// An operation on a file or directory that failed.
@@ -33,6 +34,12 @@ pub enum FileError {
         /// The caller's limit.
         limit_bytes: u64,
     },
+    /// The file is no text.
+    #[error("`{}` is not UTF-8: expected a text", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 impl FileError {
@@ -56,10 +63,24 @@ impl FileError {
                 io::ErrorKind::IsADirectory => {
                     Some(format!("name a file: `{}` is a directory", path.display()))
                 }
-                io::ErrorKind::NotFound => Some("check the spelling of the path".to_owned()),
+                io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+                    Some(format!("a part of `{}` is a file where a directory is needed", path.display()))
+                }
+                io::ErrorKind::ReadOnlyFilesystem => {
+                    Some(format!("the file system that holds `{}` is read-only", path.display()))
+                }
+                io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename => {
+                    Some("check the spelling of the path".to_owned())
+                }
+                // `ErrorKind::FilesystemLoop` is not stable.
+                _ if source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+                    Some(format!("`{}` is a link that leads back to itself", path.display()))
+                }
                 _ => None,
             },
-            FileError::TooLarge { .. } => None,
+            FileError::TooLarge { path, .. } | FileError::NotText { path } => {
+                Some(format!("check that `{}` is the file that is meant", path.display()))
+            }
         }
     }
 
@@ -70,7 +91,10 @@ impl FileError {
 
     /// The process exit code that tells this kind of failure.
     pub fn exit_code(&self) -> u8 {
-        sm_model::exit::STORAGE
+        match self {
+            FileError::Io { .. } => exit::STORAGE,
+            FileError::TooLarge { .. } | FileError::NotText { .. } => exit::INVALID_INPUT,
+        }
     }
 }
 
@@ -184,6 +208,15 @@ pub fn read_limited(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, FileError>
     Ok(bytes)
 }
 
+/// Reads a whole text of at most `limit_bytes`.
+///
+/// # Errors
+/// When it cannot be read, is larger, or is not UTF-8.
+pub fn read_text(path: &Path, limit_bytes: u64) -> Result<String, FileError> {
+    let bytes = read_limited(path, limit_bytes)?;
+    String::from_utf8(bytes).map_err(|_| FileError::NotText { path: path.to_owned() })
+}
+
 /// Makes a directory and its parents; it is fine if it exists.
 ///
 /// # Errors
@@ -278,6 +311,24 @@ mod tests {
         write_atomic(&path, b"12345").unwrap();
         assert_eq!(read_limited(&path, 5).unwrap(), b"12345");
         assert!(matches!(read_limited(&path, 4), Err(FileError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_read_is_told_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("noise"), [0xff]).unwrap();
+        std::os::unix::fs::symlink("loop", path("loop")).unwrap();
+        let hint = |path: &Path| read_text(path, 10).unwrap_err().hint().unwrap();
+        for (what, words) in [
+            (path("noise"), "is the file that is meant"),
+            (path("noise/x"), "is a file where a directory is needed"),
+            (path("loop"), "leads back to itself"),
+            (dir.path().to_owned(), "is a directory"),
+            (path(&"a".repeat(300)), "check the spelling"),
+        ] {
+            assert!(hint(&what).contains(words), "{}", hint(&what));
+        }
     }
 
     #[test]

@@ -60,6 +60,23 @@ pub enum Error {
     Crashed,
 }
 
+/// What to listen on instead.
+fn bind_hint(address: SocketAddr, why: io::ErrorKind) -> String {
+    match why {
+        io::ErrorKind::AddrNotAvailable => format!(
+            "this machine has no address {}: `ip address` lists those it has, `--listen {}:{}` takes all of them",
+            address.ip(),
+            if address.is_ipv4() { "0.0.0.0" } else { "[::]" },
+            address.port()
+        ),
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 are for root: choose another with `--listen ADDR:PORT`".to_owned()
+        }
+        _ => "another program may listen there; choose with `--listen ADDR:PORT` (port 0: any free one)"
+            .to_owned(),
+    }
+}
+
 impl Error {
     /// The next step, where there is one.
     pub fn hint(&self) -> Option<String> {
@@ -72,12 +89,9 @@ impl Error {
                 "`--root` is the folder that `stationmaster compose` releases into; create it or name it"
                     .into(),
             ),
-            Error::Bind { address, .. } if address.port() != 0 => Some(
-                "another program may listen there; choose with `--listen ADDR:PORT` (port 0: any free one)"
-                    .into(),
-            ),
+            Error::Bind { address, source } => Some(bind_hint(*address, source.kind())),
             Error::Store(source) => source.hint(),
-            Error::Bind { .. } | Error::Start { .. } | Error::Crashed => None,
+            Error::Start { .. } | Error::Crashed => None,
         }
     }
 

@@ -172,9 +172,11 @@ impl Error {
     /// The next step, where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::Open { path, .. } => {
-                Some(format!("check that `{}` is writable, or name another file with `--db`", path.display()))
-            }
+            Error::Open { path, source } => Some(hint_of(source).map_or_else(
+                || format!("check that `{}` is writable, or name another file with `--db`", path.display()),
+                str::to_owned,
+            )),
+            Error::Statement { source, .. } => hint_of(source).map(str::to_owned),
             Error::TooNew { .. } => Some(
                 "run the Stationmaster that wrote it, or restore a database from before the upgrade".into(),
             ),
@@ -203,10 +205,7 @@ impl Error {
             }
             Error::BadRow { .. } => Some("`stationmaster store verify` lists all that is wrong".into()),
             Error::File(error) => error.hint(),
-            Error::Statement { .. }
-            | Error::EntryTooLong { .. }
-            | Error::BlobTooLong { .. }
-            | Error::Exists { .. } => None,
+            Error::EntryTooLong { .. } | Error::BlobTooLong { .. } | Error::Exists { .. } => None,
         }
     }
 
@@ -240,5 +239,25 @@ impl Error {
     /// For `map_err`: names the operation that failed.
     pub(crate) fn statement(operation: &'static str) -> impl FnOnce(rusqlite::Error) -> Error {
         move |source| Error::Statement { operation, source }
+    }
+}
+
+/// The next step that follows from what the database itself says (sqlite.org/rescode.html).
+fn hint_of(source: &rusqlite::Error) -> Option<&'static str> {
+    use rusqlite::ErrorCode;
+    match source.sqlite_error_code()? {
+        // Shared memory that cannot grow is how a full file system shows while the database is opened.
+        ErrorCode::DiskFull | ErrorCode::SystemIoFailure => {
+            Some("check that there is room on its file system, then run the same command again")
+        }
+        ErrorCode::NotADatabase => Some("it is no database: name that of the project with `--db`"),
+        ErrorCode::DatabaseCorrupt => {
+            Some("`stationmaster store verify` lists all that is wrong; then import the last good export")
+        }
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            Some("another process has been writing for long: run the same command again")
+        }
+        ErrorCode::ReadOnly => Some("run it as somebody who may write to the database and to its folder"),
+        _ => None,
     }
 }

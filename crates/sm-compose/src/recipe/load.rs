@@ -1,12 +1,9 @@
 //! From files on disk to a checked recipe: reads the recipe and its variants, lays them over one another, judges the whole.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use sha2::Digest as _;
+use sm_host::files::{FileError, read_text};
 use sm_model::{Sha256, exit};
 use toml::de::DeTable;
 
@@ -26,17 +23,9 @@ const MAX_DOCUMENT_BYTES: u64 = 1 << 20;
 /// Why there is no recipe.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
-    /// The file cannot be read.
-    #[error("reading recipe `{path}`")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file is no recipe of sensible size.
-    #[error("`{0}` is larger than {MAX_DOCUMENT_BYTES} bytes, or not UTF-8: expected a recipe in TOML")]
-    NotText(PathBuf),
+    /// A file cannot be read, is no text, or is too large for a recipe.
+    #[error("cannot read the recipe")]
+    Read(#[source] FileError),
     /// The recipe is wrong.
     #[error("{}", list(.0))]
     Invalid(Vec<Problem>),
@@ -46,10 +35,10 @@ impl RecipeError {
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            RecipeError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => Some(
+            RecipeError::Read(error) if error.is_not_found() => Some(
                 "name the recipe with `--recipe`, or run from the directory that holds `os/boxcar`".into(),
             ),
-            RecipeError::Read { .. } | RecipeError::NotText(_) => None,
+            RecipeError::Read(error) => error.hint(),
             RecipeError::Invalid(_) => Some("every key is described in `docs/recipe.md`".into()),
         }
     }
@@ -57,8 +46,8 @@ impl RecipeError {
     /// Exit code of a program that ends with this.
     pub fn exit_code(&self) -> u8 {
         match self {
-            RecipeError::Read { .. } => exit::STORAGE,
-            RecipeError::NotText(_) | RecipeError::Invalid(_) => exit::INVALID_INPUT,
+            RecipeError::Read(error) => error.exit_code(),
+            RecipeError::Invalid(_) => exit::INVALID_INPUT,
         }
     }
 }
@@ -81,22 +70,11 @@ pub fn load(recipe: &Path, variants: &[PathBuf]) -> Result<Recipe, RecipeError> 
     let mut beside = Beside::default();
     for path in std::iter::once(recipe).chain(variants.iter().map(PathBuf::as_path)) {
         let name = path.display().to_string();
-        documents.add(name.clone(), read_document(path)?);
+        documents.add(name.clone(), read_text(path, MAX_DOCUMENT_BYTES).map_err(RecipeError::Read)?);
         beside.add(path.parent().unwrap_or(Path::new("")).to_owned(), name);
     }
     let names = variants.iter().map(|path| stem(path)).collect();
     judge(&documents, &mut beside, names).map_err(RecipeError::Invalid)
-}
-
-fn read_document(path: &Path) -> Result<String, RecipeError> {
-    let unreadable = |source| RecipeError::Read { path: path.to_owned(), source };
-    let file = File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
-        return Err(RecipeError::NotText(path.to_owned()));
-    }
-    String::from_utf8(bytes).map_err(|_| RecipeError::NotText(path.to_owned()))
 }
 
 fn stem(path: &Path) -> String {
