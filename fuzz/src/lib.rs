@@ -6,6 +6,7 @@ pub mod archive;
 pub mod image;
 pub mod omaha;
 pub mod pe;
+pub mod project;
 pub mod room;
 
 /// A document with the target that it is for and a name of its own.
@@ -17,7 +18,7 @@ pub struct Seed {
 
 /// Every seed.
 pub fn seeds() -> Vec<Seed> {
-    let all: [Vec<(&'static str, &'static str, Vec<u8>)>; 4] =
-        [archive::seeds(), image::seeds(), omaha::seeds(), room::seeds()];
+    let all: [Vec<(&'static str, &'static str, Vec<u8>)>; 5] =
+        [archive::seeds(), image::seeds(), omaha::seeds(), project::seeds(), room::seeds()];
     all.into_iter().flatten().map(|(target, name, bytes)| Seed { target, name, bytes }).collect()
 }

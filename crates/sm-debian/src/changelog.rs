@@ -6,8 +6,6 @@ use std::collections::BTreeSet;
 
 use sm_model::{CveId, PackageVersion, cve::cve_ids};
 
-use crate::version::compare;
-
 /// One entry: one version of the source package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -76,13 +74,6 @@ fn heading(line: &str) -> Option<(PackageVersion, &str, String)> {
     Some((version.parse().ok()?, suites.trim(), urgency))
 }
 
-/// The CVE ids that entries later than `old`, up to `new`, name.
-pub fn cves_between(entries: &[Entry], old: &PackageVersion, new: &PackageVersion) -> BTreeSet<CveId> {
-    let lies_between =
-        |entry: &&Entry| compare(&entry.version, old).is_gt() && compare(&entry.version, new).is_le();
-    entries.iter().filter(lies_between).flat_map(|entry| entry.cves.iter().copied()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,18 +109,6 @@ Old prose after the last entry.
         assert_eq!(ids, ["CVE-2025-9230", "CVE-2025-9231"]);
         assert_eq!(old.text, "  * New upstream version");
         assert_eq!(parse(CHANGELOG.as_bytes(), 1).len(), 1);
-    }
-
-    #[test]
-    fn fixes_between_two_versions_leave_out_the_old_one_and_include_the_new() {
-        let between = |old: &str, new: &str| {
-            let entries = parse(CHANGELOG.as_bytes(), 10);
-            cves_between(&entries, &old.parse().unwrap(), &new.parse().unwrap()).len()
-        };
-        assert_eq!(between("3.5.1-1", "3.5.1-1+deb13u1"), 2);
-        assert_eq!(between("3.5.0-1", "3.5.1-1"), 0);
-        assert_eq!(between("3.5.1-1+deb13u1", "3.6-1"), 0);
-        assert_eq!(between("3.6-1", "3.5.1-1"), 0);
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub mod time;
 pub mod train;
 pub mod version;
 
+#[cfg(feature = "test-support")]
+mod sample;
 mod text;
 
 pub use arch::{Arch, Board};

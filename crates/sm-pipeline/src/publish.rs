@@ -86,7 +86,7 @@ fn copy(from: &Path, to: &Path, progress: &dyn Progress) -> Result<(), Error> {
 mod tests {
     use sha2::Digest as _;
     use sm_host::progress::Silent;
-    use sm_model::{Artifact, ArtifactKind, Manifest, Sha256, Sha512, manifest::Inputs};
+    use sm_model::{Artifact, ArtifactKind, Manifest, Sha256};
 
     use super::*;
 
@@ -94,33 +94,13 @@ mod tests {
     fn stage(root: &Path, payload: &[u8]) -> ReleaseDir {
         let dir = root.join("staged/4902.0.0");
         fs::create_dir_all(&dir).unwrap();
-        let zero = Sha256([0; 32]);
-        let artifact = Artifact {
-            name: "update.gz".parse().unwrap(),
-            kind: ArtifactKind::Payload,
-            size_bytes: payload.len() as u64,
-            sha256: Sha256(sha2::Sha256::digest(payload).into()),
-            sha512: Sha512([0; 64]),
-        };
-        let manifest = Manifest {
-            format: Manifest::FORMAT,
-            os: "boxcar".to_owned(),
-            version: "4902.0.0".parse().unwrap(),
-            channel: sm_model::Channel::Alpha,
-            board: "amd64-usr".parse().unwrap(),
-            source_date: "2026-12-01T00:00:00Z".parse().unwrap(),
-            inputs: Inputs {
-                recipe_sha256: zero,
-                lock_sha256: zero,
-                tools_lock_sha256: zero,
-                agent_sha256: zero,
-                stationmaster: "0.1.0".to_owned(),
-            },
-            usr_root_hash: zero,
-            usr_size_bytes: 4096,
-            kernel: "6.12".to_owned(),
-            artifacts: vec![artifact],
-        };
+        let artifact = Artifact::sample(
+            "update.gz".parse().unwrap(),
+            ArtifactKind::Payload,
+            payload.len() as u64,
+            Sha256(sha2::Sha256::digest(payload).into()),
+        );
+        let manifest = Manifest::sample("4902.0.0".parse().unwrap(), vec![artifact]);
         fs::write(dir.join("update.gz"), payload).unwrap();
         fs::write(dir.join("manifest.json"), serde_json::to_vec(&manifest).unwrap()).unwrap();
         ReleaseDir::open(&dir).unwrap()

@@ -81,11 +81,6 @@ impl Story {
         Ok(Story { vm, server })
     }
 
-    /// Port of the update server.
-    pub fn server_port(&self) -> u16 {
-        self.server.port()
-    }
-
     /// Where the machine's console is written.
     pub fn console(&self) -> PathBuf {
         self.vm.console().path().to_owned()

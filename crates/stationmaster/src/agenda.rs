@@ -1,12 +1,11 @@
 //! `stationmaster agenda`: what the next office hours are about, out of what is on record.
 
 use clap::ValueEnum;
-use sm_host::clock::{Clock, SystemClock};
-use sm_release::{notes::review::Review, office_hours, requests::Requests, train::replay};
+use sm_release::{notes::review::Review, office_hours, requests::Requests};
 
 use crate::{
     context::{Context, Outcome},
-    logbook::Acting,
+    project::{self, Project},
 };
 
 const EXAMPLES: &str = "\
@@ -32,7 +31,7 @@ enum Format {
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    acting: Acting,
+    project: project::Args,
     /// For whom.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -40,12 +39,11 @@ pub(crate) struct Args {
 
 /// Prints the agenda.
 pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-    let logbook = args.acting.open()?;
-    let state = replay(logbook.events());
-    let requests = Requests::replay(logbook.events());
-    let review = Review::replay(logbook.events());
-    let hours = state.rules.days.office_hours;
-    let agenda = office_hours::agenda(&state, &requests, &review, hours, SystemClock.now());
+    let project = Project::open(&args.project, ctx)?;
+    let requests = Requests::replay(&project.events);
+    let review = Review::replay(&project.events);
+    let hours = project.state.rules.days.office_hours;
+    let agenda = office_hours::agenda(&project.state, &requests, &review, hours, project.now);
     match args.format {
         Format::Markdown if !ctx.json => ctx.line(agenda.to_markdown().trim_end())?,
         Format::Markdown | Format::Text => ctx.data(&agenda)?,

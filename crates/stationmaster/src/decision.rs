@@ -3,17 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use sm_host::files::read_limited;
+use sm_host::files::{read_limited, read_text};
 use sm_release::{
     bundle::{DecisionBundle, MAX_BUNDLE_BYTES, verify},
     rules::Maintainers,
     train::{Refusal, Refusals},
 };
 
-use crate::{
-    context::{Context, Outcome},
-    project::read_text,
-};
+use crate::context::{Context, Outcome};
 
 const EXAMPLES: &str = "\
 Examples:

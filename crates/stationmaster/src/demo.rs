@@ -18,7 +18,6 @@ use sm_compose::build::World;
 use sm_host::clock::SystemClock;
 use sm_model::{Arch, Sha256};
 use sm_pipeline::demo::{self, DemoPlan, DemoReport, Extent, Surroundings};
-use sm_trust::PrivateKey;
 
 use crate::{
     compose,
@@ -104,7 +103,6 @@ impl fmt::Display for Shown {
 pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     let arch = Arch::Amd64;
     let plan = plan(args, arch)?;
-    let key = keygen::read_or_make(&plan.out.join("keys"))?;
     let mut shown = Shown::default();
     let workplace = Workplace {
         recipe: &plan.recipe,
@@ -114,7 +112,7 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     };
     let mut train = DemoTrain::below(&plan.out, workplace, ctx, &mut shown.train);
     let ended =
-        with_world(&args.mirror, ctx, |world| demonstrate(&plan, world, &key, &mut train, &mut shown.report));
+        with_world(&args.mirror, ctx, |world| demonstrate(&plan, world, &mut train, &mut shown.report));
     if ended.is_ok() || !shown.report.steps.is_empty() {
         ctx.data(&shown)?;
     }
@@ -142,10 +140,10 @@ fn plan(args: &Args, arch: Arch) -> anyhow::Result<DemoPlan> {
 fn demonstrate(
     plan: &DemoPlan,
     world: World<'_>,
-    key: &PrivateKey,
     train: &mut DemoTrain<'_>,
     report: &mut DemoReport,
 ) -> anyhow::Result<()> {
+    let key = keygen::read_or_make(&plan.out.join("keys"))?;
     let mut signer = |digest: &Sha256| key.sign(digest, &mut OsRng);
     let mut surroundings = Surroundings {
         world,

@@ -27,7 +27,6 @@ fn advice(cause: &(dyn Error + 'static)) -> Option<Advice> {
     advice_of!(
         cause,
         crate::compose::Unready,
-        crate::logbook::Nameless,
         crate::notes::changelog::Unusable,
         crate::project::Unknown,
         crate::named::UnknownRelease,

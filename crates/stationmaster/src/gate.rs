@@ -8,6 +8,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Subcommand;
 use serde::Serialize;
+use sm_host::files::read_text;
 use sm_model::{
     Channel, Date, Version,
     evidence::RuleFile,
@@ -25,7 +26,7 @@ use sm_store::{EventLog, Until};
 
 use crate::{
     context::{Context, Outcome},
-    project::{self, Meant, Project, read_text},
+    project::{self, Meant, Project},
 };
 
 const EXAMPLES: &str = "\

@@ -8,6 +8,8 @@ mod context;
 mod decision;
 mod demo;
 mod diff;
+#[cfg(test)]
+mod documents;
 mod evidence;
 mod exception;
 mod failure;
@@ -15,7 +17,6 @@ mod gate;
 mod go;
 mod interrupt;
 mod lock;
-mod logbook;
 mod manual;
 mod named;
 mod notes;

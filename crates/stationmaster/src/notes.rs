@@ -12,7 +12,7 @@ use sm_model::{Date, FragmentId, notes::Section};
 
 use crate::{
     context::{Context, Outcome},
-    logbook::Acting,
+    project,
 };
 
 const EXAMPLES: &str = "\
@@ -38,7 +38,7 @@ security, bugfixes, changes and updates. docs/notes.md describes them.";
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    acting: Acting,
+    project: project::Args,
     /// The recipe; the changelog lies beside it.
     #[arg(long, global = true, value_name = "FILE", default_value = "os/boxcar/recipe.toml")]
     recipe: PathBuf,

@@ -8,15 +8,15 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueEnum};
 use sm_host::clock::{Clock, SystemClock};
 use sm_model::{
-    Arch, Date, PackageName,
+    Arch, Date, Handle, PackageName,
     release_event::Event,
     request::{PackageRequest, RequestChoice, RequestOutcome},
 };
-use sm_release::{requests::Requests, train::replay};
+use sm_release::requests::Requests;
 
 use crate::{
     context::{Context, Outcome},
-    logbook::{Acting, Logbook},
+    project::{self, Project},
 };
 
 const EXAMPLES: &str = "\
@@ -41,7 +41,7 @@ than are against it are for it, and nobody who speaks for security is against.
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    acting: Acting,
+    project: project::Args,
     #[command(subcommand)]
     action: Action,
 }
@@ -182,18 +182,17 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
                 alternatives: request.alternatives.clone(),
                 upkeep: request.upkeep.clone(),
             };
-            record(args, ctx, |requests, _| Ok(requests.file(asked)?))
+            record(args, ctx, |requests, _, _| Ok(requests.file(asked.clone())?))
         }
         Action::Preview(preview) => measure::preview(preview, ctx),
         Action::Measure(measure) => measure::run(args, measure, ctx),
         Action::Vote(vote) => {
             let choice = vote.choice.into();
-            record(args, ctx, |requests, _| Ok(requests.vote(vote.id, choice, &vote.reason)?))
+            record(args, ctx, |requests, _, _| Ok(requests.vote(vote.id, choice, &vote.reason)?))
         }
-        Action::Decide(decide) => record(args, ctx, |requests, logbook| {
-            let maintainers = replay(logbook.events()).rules.maintainers;
-            let by = args.acting.by()?;
-            Ok(requests.decide(decide.id, by, decide.outcome(), &decide.reason, &maintainers)?)
+        Action::Decide(decide) => record(args, ctx, |requests, project, by| {
+            let maintainers = &project.state.rules.maintainers;
+            Ok(requests.decide(decide.id, by, decide.outcome(), &decide.reason, maintainers)?)
         }),
         Action::List { id, all } => show::run(args, *id, *all, ctx),
     }
@@ -203,12 +202,10 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
 fn record(
     args: &Args,
     ctx: &Context<'_>,
-    decide: impl FnOnce(&Requests, &Logbook) -> anyhow::Result<Event>,
+    decide: impl Fn(&Requests, &Project<'_>, &Handle) -> anyhow::Result<Event>,
 ) -> anyhow::Result<Outcome> {
-    let by = args.acting.by()?;
-    let mut logbook = args.acting.open()?;
-    let event = decide(&Requests::replay(logbook.events()), &logbook)?;
-    let recorded = logbook.record(by, SystemClock.now(), vec![event])?;
+    let recorded = Project::open(&args.project, ctx)?
+        .record(|project, by| Ok(vec![decide(&Requests::replay(&project.events), project, by)?]))?;
     ctx.data(&show::Recorded::of(&recorded[0]))?;
     Ok(Outcome::Done)
 }

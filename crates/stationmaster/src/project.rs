@@ -1,5 +1,5 @@
 //! A project as verbs see it: its log, its rules, the state they come to, and who speaks. Every change goes through one door,
-//! [`Project::ask`], which decides anew when somebody else was quicker.
+//! [`Project::record`], which decides anew when somebody else was quicker.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::Context as _;
 use serde::Serialize;
-use sm_host::{files::read_limited, ssh_agent::Agent};
+use sm_host::{
+    files::{read_limited, read_text},
+    ssh_agent::Agent,
+};
 use sm_model::{
     Channel, Handle, Timestamp, TrainId,
     evidence::RuleFile,
@@ -21,7 +24,7 @@ use sm_release::{
     proof::{self, PrivateKey, PublicKey},
     quarantine,
     rules::muted,
-    train::{Command, State, apply, command::Which, decide},
+    train::{Command, State, apply, command::Which, decide, replay},
 };
 use sm_store::{Blobs, EventLog, TestHistory, Until, events::Head};
 
@@ -56,8 +59,8 @@ pub(crate) enum Unknown {
     /// Nobody said who speaks.
     #[error("it is not known who you are")]
     Who,
-    /// Neither a memory nor rules: another folder.
-    #[error("there is no project here: neither `{}` nor `{}` exists", db.display(), rules.display())]
+    /// No rules, neither now nor before: another folder, or a slip of the pen.
+    #[error("there is no project here: `{}` does not exist, and `{}` knows no rules", rules.display(), db.display())]
     Project {
         /// Where its memory was looked for.
         db: PathBuf,
@@ -111,6 +114,8 @@ pub(crate) struct Project<'a> {
     args: &'a Args,
     log: EventLog,
     head: Head,
+    /// Everything that has happened, in order.
+    pub(crate) events: Vec<Envelope>,
     /// What is known, the rules of the folder included.
     pub(crate) state: State,
     /// Files of rules that are in force from the next event on.
@@ -135,35 +140,39 @@ impl<'a> Project<'a> {
 
     /// Opens a project as it was known at an instant.
     pub(crate) fn open_at(args: &'a Args, until: Until, now: Timestamp) -> anyhow::Result<Project<'a>> {
-        if !args.db.exists() && !args.rules.exists() {
-            return Err(Unknown::Project { db: args.db.clone(), rules: args.rules.clone() }.into());
+        let no_project = || Unknown::Project { db: args.db.clone(), rules: args.rules.clone() };
+        let has_rules = args.rules.exists();
+        if !has_rules && !args.db.exists() {
+            return Err(no_project().into());
         }
         let log = EventLog::open(&args.db)?;
         let mut project = Project {
             args,
             log,
             head: Head::EMPTY,
+            events: vec![],
             state: State::default(),
             adopted: vec![],
             rule_texts: BTreeMap::new(),
             now,
         };
         project.reload(until)?;
-        Ok(project)
+        let knew_rules = || project.events.iter().any(|event| matches!(event.body, Event::Rules(_)));
+        if has_rules || knew_rules() { Ok(project) } else { Err(no_project().into()) }
     }
 
     fn reload(&mut self, until: Until) -> anyhow::Result<()> {
-        let folded = self.log.fold::<Envelope, _>(
-            until,
-            (State::default(), BTreeMap::new()),
-            |(state, texts), entry| {
-                apply(state, &entry.event);
-                if let Event::Rules(RulesEvent::Adopted { file, text }) = &entry.event.body {
-                    texts.insert(*file, text.clone());
-                }
-            },
-        )?;
-        ((self.state, self.rule_texts), self.head) = folded;
+        let keep = |events: &mut Vec<Envelope>, entry: &sm_store::Entry<Envelope>| {
+            events.push(entry.event.clone());
+        };
+        (self.events, self.head) = self.log.fold(until, Vec::new(), keep)?;
+        self.state = replay(&self.events);
+        self.rule_texts.clear();
+        for event in &self.events {
+            if let Event::Rules(RulesEvent::Adopted { file, text }) = &event.body {
+                self.rule_texts.insert(*file, text.clone());
+            }
+        }
         self.adopted.clear();
         if matches!(until, Until::Newest) {
             self.adopt()?;
@@ -197,8 +206,8 @@ impl<'a> Project<'a> {
             let is_known = self.state.rules.digests.contains_key(&file);
             return Ok((is_known || !standing.is_empty()).then(|| muted::render(&standing)));
         }
-        match read_limited(&self.args.rules.join(file.file_name()), MAX_FILE_BYTES) {
-            Ok(bytes) => Ok(Some(String::from_utf8(bytes).context("a file of rules is not UTF-8")?)),
+        match read_text(&self.args.rules.join(file.file_name()), MAX_FILE_BYTES) {
+            Ok(text) => Ok(Some(text)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -209,18 +218,27 @@ impl<'a> Project<'a> {
         apply(&mut self.state, &Envelope { seq, at, by: by.clone(), body });
     }
 
-    /// Asks for something: decides, records, and gives what came of it. When somebody else was quicker the wish is made
-    /// anew from what is then known.
+    /// Asks for something of the train: decides, records, and gives what came of it.
     pub(crate) fn ask(
         &mut self,
         mut wish: impl FnMut(&Project<'_>) -> anyhow::Result<Command>,
     ) -> anyhow::Result<Vec<Event>> {
+        let recorded =
+            self.record(|project, by| Ok(decide(&project.state, by, wish(project)?, project.now)?))?;
+        Ok(recorded.into_iter().map(|envelope| envelope.body).collect())
+    }
+
+    /// Records what `decided` makes of what is known, in the name of who speaks, and gives it with its numbers in the log. It is
+    /// called again when somebody else was quicker.
+    pub(crate) fn record(
+        &mut self,
+        mut decided: impl FnMut(&Project<'_>, &Handle) -> anyhow::Result<Vec<Event>>,
+    ) -> anyhow::Result<Vec<Envelope>> {
         let by = self.who()?;
         for _ in 0..MAX_ATTEMPTS {
-            let command = wish(self)?;
-            let events = decide(&self.state, &by, command, self.now)?;
+            let events = decided(self, &by)?;
             if events.is_empty() {
-                return Ok(events);
+                return Ok(vec![]);
             }
             let bodies = self.adopted.iter().chain(&events).cloned();
             let envelopes: Vec<Envelope> = (self.head.seq + 1..)
@@ -229,8 +247,9 @@ impl<'a> Project<'a> {
                 .collect();
             match self.log.append(self.head, self.now, &envelopes) {
                 Ok(_) => {
+                    let n_adopted = self.adopted.len();
                     self.reload(Until::Newest)?;
-                    return Ok(events);
+                    return Ok(envelopes.into_iter().skip(n_adopted).collect());
                 }
                 Err(sm_store::Error::HeadMoved { .. }) => self.reload(Until::Newest)?,
                 Err(error) => return Err(error.into()),
@@ -347,12 +366,6 @@ pub(crate) fn read_key(path: &Path) -> anyhow::Result<PrivateKey> {
     let bytes = read_limited(path, MAX_FILE_BYTES)?;
     PrivateKey::parse(&String::from_utf8_lossy(&bytes))
         .with_context(|| format!("cannot use the key `{}`", path.display()))
-}
-
-/// Reads a text of at most a size.
-pub(crate) fn read_text(path: &Path, max_bytes: u64) -> anyhow::Result<String> {
-    let bytes = read_limited(path, max_bytes)?;
-    String::from_utf8(bytes).with_context(|| format!("`{}` is not UTF-8", path.display()))
 }
 
 /// Writes a text where there was none.

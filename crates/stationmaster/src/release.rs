@@ -24,9 +24,12 @@ Examples:
       Open a train; versions are computed.
   stationmaster release step done P2 P3 P4 --evidence 'checked in the call'
   stationmaster release step na M1 --reason 'no marketplaces'
-  stationmaster release run --key keys/update-payload-key.key.pem
+  stationmaster release run \\
+      --payload-key keys/update-payload-key.key.pem
       Compose, test, compare: whatever the system can do now.
-  stationmaster release acknowledge, by two people, then: release publish
+  stationmaster release acknowledge
+      Two people, one after the other; then:
+  stationmaster release publish
   stationmaster release slip --reason 'the test host is down'
 
 Nothing is done twice: whatever is interrupted goes on where it was.";

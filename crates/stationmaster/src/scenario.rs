@@ -11,11 +11,9 @@ mod world;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use sm_host::files::read_text;
 
-use crate::{
-    context::{Context, Outcome},
-    project::read_text,
-};
+use crate::context::{Context, Outcome};
 use script::Script;
 use stage::Stage;
 

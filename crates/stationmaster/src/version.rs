@@ -4,6 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use clap::Subcommand;
 use serde::Serialize;
+use sm_host::files::read_text;
 use sm_model::{
     Channel, Date, Released, Version,
     train::{Move, PlannedRelease},
@@ -11,8 +12,9 @@ use sm_model::{
 use sm_release::{
     lts,
     soak::{self, Promotable},
-    train::{Command, decide::propose},
+    train::{Command, Refusals, decide::propose},
     version::{explain, newest},
+    view::today::channels,
 };
 
 use crate::{
@@ -27,8 +29,8 @@ const MAX_HISTORY_BYTES: u64 = 16 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
-  stationmaster version next alpha
-      What the next alpha would be called, and why.
+  stationmaster version next
+      What the next release of every channel would be called, and why.
   stationmaster version next stable=promote:4890
   stationmaster version promotable stable
       Branches of beta, with the days that each component was used there.
@@ -53,8 +55,9 @@ pub(crate) struct Args {
 enum Action {
     /// Show the next version of a channel, and the steps of the arithmetic.
     Next {
-        /// CHANNEL, or CHANNEL=new, =patch, =promote or =promote:MAJOR.
-        channel: Carried,
+        /// CHANNEL, or CHANNEL=new, =patch, =promote or =promote:MAJOR
+        /// [default: every channel that has releases].
+        channel: Option<Carried>,
     },
     /// Tell how a release of the past came about.
     Explain {
@@ -80,12 +83,13 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     let mut project = Project::open(&args.project, ctx)?;
     let state = &project.state;
     match &args.action {
-        Action::Next { channel } => {
+        Action::Next { channel: Some(channel) } => {
             let wanted = channel.wanted(&project);
             let planned = propose(state, channel.channel, wanted, project.now)
-                .map_err(|refusal| anyhow::Error::new(sm_release::train::Refusals::from(refusal)))?;
+                .map_err(|refusal| anyhow::Error::new(Refusals::from(refusal)))?;
             ctx.data(&Next(planned))?;
         }
+        Action::Next { channel: None } => ctx.data(&EveryNext::of(&project))?,
         Action::Explain { version: Some(version) } => ctx.data(&Explained::of(&project, *version)?)?,
         Action::Explain { version: None } => ctx.data(&Differences::of(&state.history))?,
         Action::Promotable { channel } => {
@@ -97,7 +101,7 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
             ctx.data(&Streams { today: Date::of(project.now), streams: lts::streams(&state.history) })?;
         }
         Action::Import { file } => {
-            let text = project::read_text(file, MAX_HISTORY_BYTES)?;
+            let text = read_text(file, MAX_HISTORY_BYTES)?;
             let releases = readable(&text, ctx)?;
             let events = project.ask_once(Command::ImportHistory { releases })?;
             return told::tell(ctx, &events);
@@ -116,6 +120,40 @@ impl fmt::Display for Next {
         let against = previous.map_or("the first release".to_owned(), |previous| format!("after {previous}"));
         write!(f, "{channel} {version} ({wanted}, {against})")?;
         why.iter().try_for_each(|why| write!(f, "\n  {why}"))
+    }
+}
+
+/// What every channel would get next, or why nothing.
+#[derive(Serialize)]
+struct EveryNext(Vec<ChannelNext>);
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ChannelNext {
+    Planned(Next),
+    Refused { channel: Channel, refusal: String },
+}
+
+impl EveryNext {
+    fn of(project: &Project<'_>) -> EveryNext {
+        let next = |channel| match propose(&project.state, channel, None, project.now) {
+            Ok(planned) => ChannelNext::Planned(Next(planned)),
+            Err(refusal) => ChannelNext::Refused { channel, refusal: refusal.to_string() },
+        };
+        EveryNext(channels(&project.state, Date::of(project.now)).into_iter().map(next).collect())
+    }
+}
+
+impl fmt::Display for EveryNext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("no channel has a release yet: name one, as in `version next alpha`");
+        }
+        let line = |next: &ChannelNext| match next {
+            ChannelNext::Planned(next) => next.to_string(),
+            ChannelNext::Refused { channel, refusal } => format!("{channel}: nothing: {refusal}"),
+        };
+        f.write_str(&self.0.iter().map(line).collect::<Vec<_>>().join("\n"))
     }
 }
 

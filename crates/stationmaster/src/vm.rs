@@ -9,11 +9,13 @@ use std::{
 
 use anyhow::Context as _;
 use sm_host::{
+    files::read_text,
     process::SystemRunner,
     progress::Unit,
     qemu::{Forward, WriteCache, programs::BaseFormat},
 };
 use sm_model::{Arch, ArtifactKind};
+use sm_pipeline::table::seconds;
 use sm_vmtest::{
     Access, BootReport, Vm, VmPlan,
     vm::{Screen, Start, VmHost},
@@ -42,6 +44,9 @@ from outside, by a systemd credential, and is not in the image.";
 
 /// Who is let in by SSH: root is not, in Boxcar.
 const SSH_USER: &str = "core";
+
+/// Largest file of a public key.
+const MAX_SSH_KEY_BYTES: u64 = 64 << 10;
 
 /// What a boot may take on a guest's own processor until nothing is left to start.
 const SETTLED_WITHIN: Duration = Duration::from_secs(30);
@@ -161,7 +166,6 @@ fn until_settled(mut vm: Vm, args: &Args, ctx: &Context<'_>) -> anyhow::Result<O
 }
 
 fn told(report: &BootReport) -> String {
-    let seconds = |millis: u64| format!("{}.{} s", millis / 1000, millis % 1000 / 100);
     let failed = match report.failed_units.as_slice() {
         [] => "no unit failed".to_owned(),
         units => format!("failed: {}", units.join(", ")),
@@ -193,7 +197,7 @@ fn format_of(magic: [u8; 4]) -> BaseFormat {
 fn access(args: &Args) -> anyhow::Result<Access> {
     let access = Access::none().with_console_login("root");
     let Some(path) = &args.ssh_key else { return Ok(access) };
-    let key = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let key = read_text(path, MAX_SSH_KEY_BYTES)?;
     anyhow::ensure!(
         !key.contains("PRIVATE KEY"),
         "`{}` is a private key: expected the public one beside it, `{}.pub`",

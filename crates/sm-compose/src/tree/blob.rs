@@ -7,11 +7,6 @@ use std::{fmt, ops::Deref, sync::Arc};
 pub struct Blob(Arc<Vec<u8>>);
 
 impl Blob {
-    /// Whether both are one file: the same bytes in the same place.
-    pub fn is_same_file(&self, other: &Blob) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     /// A number that two blobs share exactly when they are one file, for as long as either lives.
     pub(crate) fn identity(&self) -> usize {
         Arc::as_ptr(&self.0) as usize

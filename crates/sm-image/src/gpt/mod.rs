@@ -71,12 +71,8 @@ impl Partition {
 pub struct Attributes(pub u64);
 
 impl Attributes {
-    /// Bit 59: the file system is to be grown to the partition's size when mounted.
-    pub const GROW_FILE_SYSTEM: Attributes = Attributes(1 << 59);
     /// Bit 60: to be mounted read-only.
     pub const READ_ONLY: Attributes = Attributes(1 << 60);
-    /// Bit 63: not to be mounted without being asked for.
-    pub const NO_AUTO: Attributes = Attributes(1 << 63);
 }
 
 impl Table {

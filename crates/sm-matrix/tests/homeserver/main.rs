@@ -12,9 +12,8 @@ use sm_host::{
 };
 use sm_matrix::{Client, Error, Room};
 use sm_model::{
-    Channel, Handle, Role, Sha256,
-    statement::{Ballot, Poll, Signed, Voter},
-    train::Urgency,
+    Handle, Sha256,
+    statement::{Ballot, Poll, Signed},
 };
 use sm_release::{
     proof::Strength,
@@ -54,19 +53,7 @@ fn handle(name: &str) -> Handle {
 }
 
 fn poll() -> PollState {
-    let voter =
-        |name: &str| Voter { handle: handle(name), roles: vec![Role::Test], active: true, keys: vec![] };
-    let poll = Poll {
-        train: "2026-12-02".parse().unwrap(),
-        channel: Channel::Alpha,
-        version: "4902.0.0".parse().unwrap(),
-        evidence: Sha256([1; 32]),
-        opened: "2026-12-02T10:00:00Z".parse().unwrap(),
-        closes: "2026-12-02T13:00:00Z".parse().unwrap(),
-        urgency: Urgency::Normal,
-        voters: vec![voter("alice"), voter("bob")],
-    };
-    PollState { poll, ballots: vec![], answers: [].into(), announced: None, decision: None, case: None }
+    PollState::opened(Poll::sample([handle("alice"), handle("bob")]))
 }
 
 fn post(kind: Kind, n: u8) -> Post {

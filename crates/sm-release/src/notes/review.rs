@@ -110,6 +110,9 @@ pub enum Refusal {
         /// What is wrong with them.
         why: String,
     },
+    /// There is no such file to comment.
+    #[error("there is no fragment `{0}`")]
+    NoFragment(FragmentId),
     /// The quotation is not in the fragment.
     #[error("`{0}` does not say that: quote its words as they stand")]
     NotQuoted(FragmentId),
@@ -120,6 +123,10 @@ impl Refusal {
     pub fn hint(&self) -> Option<String> {
         match self {
             Refusal::Unknown(_) => Some("`stationmaster notes remarks --all` lists them".to_owned()),
+            Refusal::NoFragment(_) => Some(
+                "`stationmaster notes lint` tells where the changelog is; `notes suggest` asks for a new fragment"
+                    .to_owned(),
+            ),
             Refusal::NoSuggestion(_) => Some("answer it with `stationmaster notes settle`".to_owned()),
             Refusal::Outdated { .. } => Some(
                 "ask for a new suggestion; `stationmaster notes remarks NUMBER` shows what it would change"
@@ -238,8 +245,8 @@ impl Review {
 /// When there is nothing to comment, or the words cannot be kept.
 pub fn comment(current: Current<'_>, quote: &str, text: &str) -> Result<Event, Refusal> {
     check_words("comment", text)?;
-    let quoted = current.text.is_some_and(|words| words.contains(quote));
-    if !quoted || quote.chars().count() > MAX_WORDS_CHARS {
+    let words = current.text.ok_or_else(|| Refusal::NoFragment(current.id.clone()))?;
+    if !words.contains(quote) || quote.chars().count() > MAX_WORDS_CHARS {
         return Err(Refusal::NotQuoted(current.id.clone()));
     }
     Ok(Event::Notes(NotesEvent::Commented {

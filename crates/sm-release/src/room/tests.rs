@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use sm_model::{
-    Channel, Handle, ItemId, Role, Sha256,
-    statement::{Ballot, Choice, Poll, Proof, Signed, Voter},
-    train::Urgency,
+    Handle, ItemId, Sha256,
+    statement::{Ballot, Choice, Poll, Proof, Signed},
 };
 
 use super::{
@@ -43,19 +42,7 @@ fn maintainers() -> Maintainers {
 
 /// A poll that was opened before Zed became a maintainer.
 fn poll() -> PollState {
-    let voter =
-        |name: &str| Voter { handle: handle(name), roles: vec![Role::Test], active: true, keys: vec![] };
-    let poll = Poll {
-        train: "2026-12-02".parse().unwrap(),
-        channel: Channel::Alpha,
-        version: "4902.0.0".parse().unwrap(),
-        evidence: Sha256([1; 32]),
-        opened: "2026-12-02T10:00:00Z".parse().unwrap(),
-        closes: "2026-12-02T13:00:00Z".parse().unwrap(),
-        urgency: Urgency::Normal,
-        voters: vec![voter("alice"), voter("bob")],
-    };
-    PollState { poll, ballots: vec![], answers: [].into(), announced: None, decision: None, case: None }
+    PollState::opened(Poll::sample([handle("alice"), handle("bob")]))
 }
 
 fn event(id: &str, sender: &str, kind: &str, content: Value) -> Value {

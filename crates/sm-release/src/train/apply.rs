@@ -248,14 +248,7 @@ impl BoardState {
 fn vote(state: &mut State, body: &VoteEvent) {
     match body {
         VoteEvent::Opened { poll } => {
-            let opened = PollState {
-                poll: poll.clone(),
-                ballots: vec![],
-                answers: [].into(),
-                announced: None,
-                decision: None,
-                case: None,
-            };
+            let opened = PollState::opened(poll.clone());
             with(state, poll.train, poll.channel, |release| release.polls.push(opened));
         }
         VoteEvent::Cast { ballot } => {

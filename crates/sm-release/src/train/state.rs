@@ -194,6 +194,13 @@ pub struct PollState {
     pub case: Option<Box<Case>>,
 }
 
+impl PollState {
+    /// A poll into which nothing has come.
+    pub fn opened(poll: Poll) -> PollState {
+        PollState { poll, ballots: vec![], answers: [].into(), announced: None, decision: None, case: None }
+    }
+}
+
 impl State {
     /// The days that are closed and open: the file's and people's.
     pub fn calendar(&self) -> Calendar {

@@ -9,7 +9,7 @@ use std::{
 
 use sha2::{Digest, Sha256 as Hasher};
 use sm_host::clock::FakeClock;
-use sm_model::{Artifact, ArtifactKind, Manifest, Sha256, Sha512, Timestamp, manifest::Inputs};
+use sm_model::{Artifact, ArtifactKind, Channel, Manifest, Sha256, Timestamp};
 use sm_server::{Config, ServerHandle, spawn};
 use tempfile::TempDir;
 
@@ -100,33 +100,10 @@ pub(crate) fn sha256(bytes: &[u8]) -> Sha256 {
 }
 
 pub(crate) fn manifest(version: &str) -> Manifest {
-    let nothing = Sha256([0; 32]);
     let bytes = payload(version);
-    Manifest {
-        format: Manifest::FORMAT,
-        os: "boxcar".into(),
-        version: version.parse().unwrap(),
-        channel: "stable".parse().unwrap(),
-        board: "amd64-usr".parse().unwrap(),
-        source_date: Timestamp::from_unix_secs(1_784_000_000).unwrap(),
-        inputs: Inputs {
-            recipe_sha256: nothing,
-            lock_sha256: nothing,
-            tools_lock_sha256: nothing,
-            agent_sha256: nothing,
-            stationmaster: "0.1.0".into(),
-        },
-        usr_root_hash: nothing,
-        usr_size_bytes: 4096,
-        kernel: "6.12.0".into(),
-        artifacts: vec![Artifact {
-            name: PAYLOAD.parse().unwrap(),
-            kind: ArtifactKind::Payload,
-            size_bytes: bytes.len() as u64,
-            sha256: sha256(&bytes),
-            sha512: Sha512([0; 64]),
-        }],
-    }
+    let artifact =
+        Artifact::sample(PAYLOAD.parse().unwrap(), ArtifactKind::Payload, bytes.len() as u64, sha256(&bytes));
+    Manifest { channel: Channel::Stable, ..Manifest::sample(version.parse().unwrap(), vec![artifact]) }
 }
 
 /// A request of `tests/data/requests`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use sm_compose::build::{StepTime, Twice};
-use sm_model::{Artifact, ArtifactKind, Manifest, Sha256, Sha512, manifest::Inputs};
+use sm_model::{Artifact, ArtifactKind, Manifest, Sha256};
 
 use super::{Args, Unready, host_arch, run, summary::Composed};
 use crate::context::{Context, Outcome};
@@ -62,36 +62,16 @@ fn a_version_of_another_channel_is_refused_before_any_work() {
 }
 
 fn manifest() -> Manifest {
-    let digest = Sha256([0xab; 32]);
-    let artifact = |name: &str, kind, size_bytes| Artifact {
-        name: name.parse().unwrap(),
-        kind,
-        size_bytes,
-        sha256: digest,
-        sha512: Sha512([0; 64]),
+    let artifact = |name: &str, kind, size_bytes| {
+        Artifact::sample(name.parse().unwrap(), kind, size_bytes, Sha256([0; 32]))
     };
-    Manifest {
-        format: Manifest::FORMAT,
-        os: "boxcar".into(),
-        version: "4893.0.1".parse().unwrap(),
-        channel: sm_model::Channel::Alpha,
-        board: sm_model::Board(sm_model::Arch::Amd64),
-        source_date: "2026-11-23T00:00:01Z".parse().unwrap(),
-        inputs: Inputs {
-            recipe_sha256: digest,
-            lock_sha256: digest,
-            tools_lock_sha256: digest,
-            agent_sha256: digest,
-            stationmaster: "0.1.0".into(),
-        },
-        usr_root_hash: digest,
-        usr_size_bytes: 126_000_000,
-        kernel: "6.12.117+deb13-cloud-amd64".into(),
-        artifacts: vec![
-            artifact("boxcar_production_image_changelogs.json.zst", ArtifactKind::Changelogs, 90_900),
-            artifact("version.txt", ArtifactKind::VersionText, 290),
-        ],
-    }
+    let artifacts = vec![
+        artifact("boxcar_production_image_changelogs.json.zst", ArtifactKind::Changelogs, 90_900),
+        artifact("version.txt", ArtifactKind::VersionText, 290),
+    ];
+    let kernel = "6.12.117+deb13-cloud-amd64".to_owned();
+    let usr_root_hash = Sha256([0xab; 32]);
+    Manifest { kernel, usr_root_hash, ..Manifest::sample("4893.0.1".parse().unwrap(), artifacts) }
 }
 
 #[test]

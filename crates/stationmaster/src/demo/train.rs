@@ -136,8 +136,6 @@ impl<'a> DemoTrain<'a> {
         let verb = words.first().copied().unwrap_or_default();
         if verb != "decision" {
             line.extend(["--db".to_owned(), self.path("project.db"), "--as".to_owned(), who.to_owned()]);
-        }
-        if !["decision", "notes"].contains(&verb) {
             line.extend(["--rules".to_owned(), self.path("rules")]);
         }
         if SIGNED.contains(&verb) {

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use sm_host::fetch::{Bearer, Fetch, HttpFetch, Timeouts};
+use sm_host::{
+    fetch::{Bearer, Fetch, HttpFetch, Timeouts},
+    files::read_text,
+};
 use sm_matrix::{Client, Room, room::Reading};
 use sm_model::{
     ItemId, exit,
@@ -30,10 +33,7 @@ use sm_release::{
     },
 };
 
-use crate::{
-    context::Context,
-    project::{Project, read_text},
-};
+use crate::{context::Context, project::Project};
 
 /// The file that names the room, in the folder of rules.
 const ROOM_FILE: &str = "room.toml";

@@ -1,6 +1,6 @@
 //! Accepting: a suggestion goes into its file; the notes of a release are frozen by digest, and that is evidence that votes are cast on.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use sm_host::files;
 use sm_model::{
@@ -13,11 +13,15 @@ use sm_release::{
         draft,
         review::{Current, Review},
     },
-    train::{Command, Refusal, Refusals, State, decide, replay},
+    proof::digest_bytes,
+    train::{Command, Refusal, Refusals, State},
 };
 
 use super::{Accept, Args, changelog, drafting, remarks};
-use crate::context::{Context, Outcome};
+use crate::{
+    context::{Context, Outcome},
+    project::Project,
+};
 
 pub(super) fn run(args: &Args, accept: &Accept, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     if drafting::names_release(&accept.what.release) {
@@ -29,39 +33,41 @@ pub(super) fn run(args: &Args, accept: &Accept, ctx: &Context<'_>) -> anyhow::Re
 
 /// The file first, the record after: a crash between them is mended by accepting again.
 fn take(args: &Args, id: u64, reason: &str, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-    let by = args.acting.by()?;
-    let mut logbook = args.acting.open()?;
-    let review = Review::replay(logbook.events());
-    let fragment = review.fragment_of(id)?;
-    let now = remarks::text_now(args, fragment)?;
-    let text = review.suggestion(id, Current { id: fragment, text: now.as_deref() })?;
-    let event = review.settle(id, Settlement::Accepted, reason)?;
-    let path = changelog::path_of(args, fragment);
-    files::write_atomic(&path, text.as_bytes())?;
-    logbook.record(by, ctx.clock.now(), vec![event])?;
-    ctx.line(path.display())?;
+    let mut project = Project::open(&args.project, ctx)?;
+    let mut written = PathBuf::new();
+    project.record(|project, _| {
+        let review = Review::replay(&project.events);
+        let fragment = review.fragment_of(id)?;
+        let now = remarks::text_now(args, fragment)?;
+        let text = review.suggestion(id, Current { id: fragment, text: now.as_deref() })?;
+        let event = review.settle(id, Settlement::Accepted, reason)?;
+        written = changelog::path_of(args, fragment);
+        files::write_atomic(&written, text.as_bytes())?;
+        Ok(vec![event])
+    })?;
+    ctx.line(written.display())?;
     Ok(Outcome::Done)
 }
 
 fn freeze(args: &Args, accept: &Accept, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-    let by = args.acting.by()?;
-    let mut logbook = args.acting.open()?;
+    let mut project = Project::open(&args.project, ctx)?;
+    project.who()?;
     let fragments = changelog::read_sound(args)?.fragments;
-    let notes = drafting::make(args, &accept.what, &fragments, &logbook, ctx)?;
-    refuse_while_open(&notes, &Review::replay(logbook.events()))?;
-    let state = replay(logbook.events());
-    let train = train_with(&state, &notes)?;
-    let digest = logbook.blobs().put(canonical::to_text(&notes)?.as_bytes())?;
+    let notes = drafting::make(args, &accept.what, &fragments, &project, ctx)?;
+    let text = canonical::to_text(&notes)?;
+    let digest = digest_bytes(text.as_bytes());
+    let train = train_with(&project.state, &notes)?;
     let missing = draft::unexplained(&notes);
-    let event = EvidenceEvent::NotesAccepted {
-        train,
-        channel: notes.channel,
-        notes: digest,
-        missing_fragments: missing.clone(),
-    };
-    let now = ctx.clock.now();
-    let events = decide(&state, by, Command::Record(event), now)?;
-    logbook.record(by, now, events)?;
+    project.ask(|project| {
+        refuse_while_open(&notes, &Review::replay(&project.events))?;
+        project.blobs().put(text.as_bytes())?;
+        Ok(Command::Record(EvidenceEvent::NotesAccepted {
+            train,
+            channel: notes.channel,
+            notes: digest,
+            missing_fragments: missing.clone(),
+        }))
+    })?;
     ctx.data(&Frozen {
         train,
         channel: notes.channel.to_string(),

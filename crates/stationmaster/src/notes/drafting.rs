@@ -13,13 +13,13 @@ use sm_release::notes::{self, Fragment, draft};
 use super::{Args, Compared, Draft, Format, changelog};
 use crate::{
     context::{Context, Outcome},
-    logbook::Logbook,
     named,
+    project::Project,
 };
 
 pub(super) fn run(args: &Args, draft: &Draft, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     let changelog = changelog::read_sound(args)?;
-    let notes = make(args, &draft.compared, &changelog.fragments, &args.acting.open()?, ctx)?;
+    let notes = make(args, &draft.compared, &changelog.fragments, &Project::open(&args.project, ctx)?, ctx)?;
     for what in draft::unexplained(&notes) {
         ctx.progress.note(&format!("no fragment tells that {what}"));
     }
@@ -43,14 +43,14 @@ pub(super) fn make(
     args: &Args,
     compared: &Compared,
     fragments: &[Fragment],
-    logbook: &Logbook,
+    project: &Project<'_>,
     ctx: &Context<'_>,
 ) -> anyhow::Result<ReleaseNotes> {
     let new = named::open(&compared.root, &compared.release)?;
     let older = [&compared.against, &compared.lower].into_iter().flatten();
     let mut comparisons = older
         .map(|old| {
-            comparison(&named::open(&compared.root, old)?, &new, compared.since, fragments, logbook, ctx)
+            comparison(&named::open(&compared.root, old)?, &new, compared.since, fragments, project, ctx)
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     if comparisons.is_empty() {
@@ -70,12 +70,12 @@ fn comparison(
     new: &ReleaseDir,
     since: Option<Date>,
     fragments: &[Fragment],
-    logbook: &Logbook,
+    project: &Project<'_>,
     ctx: &Context<'_>,
 ) -> anyhow::Result<draft::Compared> {
     let manifest = old.manifest();
     let older = Since { channel: manifest.channel, version: manifest.version };
-    let known = match (since, accepted(older, logbook)?) {
+    let known = match (since, accepted(older, project)?) {
         (Some(day), _) => up_to(day, fragments),
         (None, Some(notes)) => notes.inventory,
         (None, None) => {
@@ -97,15 +97,15 @@ fn up_to(day: Date, fragments: &[Fragment]) -> BTreeSet<FragmentId> {
 }
 
 /// The notes of a release that were accepted last.
-pub(super) fn accepted(release: Since, logbook: &Logbook) -> anyhow::Result<Option<ReleaseNotes>> {
-    for event in logbook.events().iter().rev() {
+pub(super) fn accepted(release: Since, project: &Project<'_>) -> anyhow::Result<Option<ReleaseNotes>> {
+    for event in project.events.iter().rev() {
         let Event::Evidence(EvidenceEvent::NotesAccepted { channel, notes, .. }) = &event.body else {
             continue;
         };
         if *channel != release.channel {
             continue;
         }
-        let notes: ReleaseNotes = serde_json::from_slice(&logbook.blobs().get(notes)?)?;
+        let notes: ReleaseNotes = serde_json::from_slice(&project.blobs().get(notes)?)?;
         if notes.version == release.version {
             return Ok(Some(notes));
         }

@@ -11,12 +11,15 @@ use sm_release::notes::{
 };
 
 use super::{Args, Comment, Remarks, Settle, Suggest, changelog};
-use crate::context::{Context, Outcome};
+use crate::{
+    context::{Context, Outcome},
+    project::Project,
+};
 
 /// A fragment's text as it is now.
 pub(super) fn text_now(args: &Args, id: &FragmentId) -> anyhow::Result<Option<String>> {
-    match files::read_limited(&changelog::path_of(args, id), MAX_FRAGMENT_BYTES as u64) {
-        Ok(bytes) => Ok(Some(String::from_utf8(bytes)?)),
+    match files::read_text(&changelog::path_of(args, id), MAX_FRAGMENT_BYTES as u64) {
+        Ok(text) => Ok(Some(text)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -30,15 +33,13 @@ pub(super) fn comment(args: &Args, comment: &Comment, ctx: &Context<'_>) -> anyh
 
 pub(super) fn suggest(args: &Args, suggest: &Suggest, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     let text = text_now(args, &suggest.fragment)?;
-    let better = String::from_utf8(files::read_limited(&suggest.text, MAX_FRAGMENT_BYTES as u64)?)?;
+    let better = files::read_text(&suggest.text, MAX_FRAGMENT_BYTES as u64)?;
     let current = Current { id: &suggest.fragment, text: text.as_deref() };
     record(args, review::suggest(current, &better, &suggest.reason)?, "suggestion", ctx)
 }
 
 fn record(args: &Args, event: Event, what: &str, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-    let by = args.acting.by()?;
-    let mut logbook = args.acting.open()?;
-    let recorded = logbook.record(by, ctx.clock.now(), vec![event])?;
+    let recorded = Project::open(&args.project, ctx)?.record(|_, _| Ok(vec![event.clone()]))?;
     ctx.data(&Recorded { what: what.to_owned(), id: recorded[0].seq })?;
     Ok(Outcome::Done)
 }
@@ -56,23 +57,22 @@ impl fmt::Display for Recorded {
 }
 
 pub(super) fn settle(args: &Args, settle: &Settle, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-    let by = args.acting.by()?;
-    let mut logbook = args.acting.open()?;
-    let review = Review::replay(logbook.events());
-    let remark = review.remarks().find(|remark| remark.id == settle.id);
-    let outcome = match remark.map(|remark| &remark.what) {
-        // A comment is answered; a suggestion that is not taken is turned down.
-        Some(Said::Comment { .. }) => Settlement::Accepted,
-        Some(Said::Suggestion { .. }) | None => Settlement::Declined,
-    };
-    let event = review.settle(settle.id, outcome, &settle.reason)?;
-    logbook.record(by, ctx.clock.now(), vec![event])?;
+    Project::open(&args.project, ctx)?.record(|project, _| {
+        let review = Review::replay(&project.events);
+        let remark = review.remarks().find(|remark| remark.id == settle.id);
+        let outcome = match remark.map(|remark| &remark.what) {
+            // A comment is answered; a suggestion that is not taken is turned down.
+            Some(Said::Comment { .. }) => Settlement::Accepted,
+            Some(Said::Suggestion { .. }) | None => Settlement::Declined,
+        };
+        Ok(vec![review.settle(settle.id, outcome, &settle.reason)?])
+    })?;
     ctx.data(&Recorded { what: "settled".to_owned(), id: settle.id })?;
     Ok(Outcome::Done)
 }
 
 pub(super) fn show(args: &Args, which: &Remarks, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-    let review = Review::replay(args.acting.open()?.events());
+    let review = Review::replay(&Project::open(&args.project, ctx)?.events);
     if let Some(id) = which.id {
         let remark = review.remarks().find(|remark| remark.id == id).ok_or(Refusal::Unknown(id))?;
         let shown = Shown { remark: remark.clone(), patch: patch_of(args, remark)? };

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::ensure;
 use rand_core::OsRng;
-use sm_host::files::{AtomicFile, FileError, write_atomic};
+use sm_host::files::{AtomicFile, FileError, remove, write_atomic};
 use sm_trust::PrivateKey;
 
 use crate::context::{Context, Outcome};
@@ -77,7 +77,12 @@ pub(crate) fn read_or_make(dir: &Path) -> anyhow::Result<PrivateKey> {
 fn make(private: &Path, public: &Path) -> anyhow::Result<PrivateKey> {
     let key = PrivateKey::generate(&mut OsRng)?;
     write_secret(private, key.to_pem()?.as_bytes())?;
-    write_atomic(public, key.public().to_pem()?.as_bytes())?;
+    let public_pem = key.public().to_pem()?;
+    if let Err(error) = write_atomic(public, public_pem.as_bytes()) {
+        // Half a pair would keep the next attempt from making a whole one.
+        remove(private)?;
+        return Err(error.into());
+    }
     Ok(key)
 }
 

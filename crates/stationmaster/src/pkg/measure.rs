@@ -14,10 +14,7 @@ use sm_compose::{
     unpack::unpack_all,
 };
 use sm_debian::{Keyring, lock::versions_to_keep};
-use sm_host::{
-    clock::{Clock, SystemClock},
-    files::{self, FileError},
-};
+use sm_host::files::{self, FileError};
 use sm_model::{Arch, Channel, Lock, PackageName, Sha256, request::Cost};
 use sm_release::requests::Requests;
 use sm_trust::PrivateKey;
@@ -26,19 +23,20 @@ use super::{Args, Image, Measure, Preview, show};
 use crate::{
     compose::{agent, host_arch},
     context::{Context, Outcome},
+    project::Project,
     workshop::with_world,
 };
 
 pub(super) fn run(args: &Args, measure: &Measure, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-    let by = args.acting.by()?;
-    let logbook = args.acting.open()?;
-    let requests = Requests::replay(logbook.events());
+    let project = Project::open(&args.project, ctx)?;
+    project.who()?;
+    let requests = Requests::replay(&project.events);
     let request = requests.get(measure.id).with_context(|| format!("there is no request {}", measure.id))?;
     let cost = of(measure, &request.asked.packages, ctx)?;
     // Composing takes minutes: others may have recorded something meanwhile.
-    let mut logbook = args.acting.open()?;
-    let event = Requests::replay(logbook.events()).measure(measure.id, cost)?;
-    let recorded = logbook.record(by, SystemClock.now(), vec![event])?;
+    let recorded = Project::open(&args.project, ctx)?.record(|project, _| {
+        Ok(vec![Requests::replay(&project.events).measure(measure.id, cost.clone())?])
+    })?;
     ctx.data(&show::Recorded::of(&recorded[0]))?;
     Ok(Outcome::Done)
 }

@@ -10,11 +10,14 @@ use sm_release::{
     office_hours::cost_line,
     requests::{Request, Requests, Tally, missing_for_acceptance},
     rules::Maintainers,
-    train::{Refusal, replay},
+    train::Refusal,
 };
 
 use super::Args;
-use crate::context::{Context, Outcome};
+use crate::{
+    context::{Context, Outcome},
+    project::Project,
+};
 
 /// What was recorded, in a word and a number.
 #[derive(serde::Serialize)]
@@ -45,9 +48,9 @@ impl fmt::Display for Recorded {
 }
 
 pub(super) fn run(args: &Args, id: Option<u64>, all: bool, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-    let logbook = args.acting.open()?;
-    let requests = Requests::replay(logbook.events());
-    let maintainers = replay(logbook.events()).rules.maintainers;
+    let project = Project::open(&args.project, ctx)?;
+    let requests = Requests::replay(&project.events);
+    let maintainers = &project.state.rules.maintainers;
     if let Some(id) = id.filter(|id| requests.get(*id).is_none()) {
         let lift = "a number from `stationmaster pkg list --all`";
         return Err(sm_release::train::Refusals::from(Refusal::new(
@@ -61,7 +64,7 @@ pub(super) fn run(args: &Args, id: Option<u64>, all: bool, ctx: &Context<'_>) ->
         Some(id) => request.id == id,
         None => all || request.is_open(),
     });
-    ctx.data(&List(wanted.map(|request| Shown::of(request, &maintainers)).collect()))?;
+    ctx.data(&List(wanted.map(|request| Shown::of(request, maintainers)).collect()))?;
     Ok(Outcome::Done)
 }
 

@@ -12,6 +12,7 @@ use sm_compose::{
     release::{ReleaseDir, contents::Listed},
 };
 use sm_debian::ChangeKind;
+use sm_host::files::read_text;
 use sm_model::{
     Channel, PackageName, Sha256, TrainId,
     evidence::{Candidate, ImageDiff, PackageChange, PackageChangeKind},
@@ -27,7 +28,7 @@ use sm_release::{
 use crate::{
     context::{Context, Outcome},
     named,
-    project::{Meant, Project, read_text},
+    project::{Meant, Project},
     told,
 };
 

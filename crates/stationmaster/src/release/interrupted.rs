@@ -14,16 +14,14 @@ use std::{
     },
 };
 
-use sha2::Digest as _;
 use sm_host::{
     clock::FakeClock,
     process::{Invocation, Runner, SystemRunner},
     progress::{Progress, Silent, Task, Unit},
 };
 use sm_model::{
-    Artifact, ArtifactKind, Manifest, Sha256, Sha512, Timestamp,
+    Artifact, ArtifactKind, Manifest, Sha256, Timestamp,
     evidence::Candidate,
-    manifest::Inputs,
     release_event::{Envelope, EvidenceEvent, TrainEvent},
 };
 use sm_release::{proof::digest_bytes, train::Command};
@@ -73,34 +71,16 @@ fn play(stage: &mut Stage, script: &str) {
 
 /// Lays a release where composing would: one file, and the manifest that names it.
 fn stage_release(root: &Path, version: &str) -> Sha256 {
-    let (payload, zero) = (b"payload".as_slice(), Sha256([0; 32]));
+    let payload = b"payload".as_slice();
     let dir = root.join("staged/alpha/amd64-usr").join(version);
     fs::create_dir_all(&dir).unwrap();
-    let manifest = Manifest {
-        format: Manifest::FORMAT,
-        os: "boxcar".to_owned(),
-        version: version.parse().unwrap(),
-        channel: Channel::Alpha,
-        board: "amd64-usr".parse().unwrap(),
-        source_date: noon(),
-        inputs: Inputs {
-            recipe_sha256: zero,
-            lock_sha256: zero,
-            tools_lock_sha256: zero,
-            agent_sha256: zero,
-            stationmaster: "0.1.0".to_owned(),
-        },
-        usr_root_hash: zero,
-        usr_size_bytes: 4096,
-        kernel: "6.12".to_owned(),
-        artifacts: vec![Artifact {
-            name: "update.gz".parse().unwrap(),
-            kind: ArtifactKind::Payload,
-            size_bytes: payload.len() as u64,
-            sha256: Sha256(sha2::Sha256::digest(payload).into()),
-            sha512: Sha512([0; 64]),
-        }],
-    };
+    let artifact = Artifact::sample(
+        "update.gz".parse().unwrap(),
+        ArtifactKind::Payload,
+        payload.len() as u64,
+        digest_bytes(payload),
+    );
+    let manifest = Manifest::sample(version.parse().unwrap(), vec![artifact]);
     let text = serde_json::to_vec(&manifest).unwrap();
     fs::write(dir.join("update.gz"), payload).unwrap();
     fs::write(dir.join("manifest.json"), &text).unwrap();

@@ -193,7 +193,7 @@ fn act(line: &str) -> Result<Act, String> {
 }
 
 /// Splits a command line: words between spaces, or in single or double quotes.
-fn words(line: &str) -> Result<Vec<String>, String> {
+pub(crate) fn words(line: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;

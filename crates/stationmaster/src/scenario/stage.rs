@@ -29,12 +29,10 @@ use crate::{
 const PLACE: &str = "$DIR";
 
 /// Verbs that know a project, its rules and keys.
-const OF_PROJECT: [&str; 12] = [
+const OF_PROJECT: [&str; 15] = [
     "today", "status", "next", "version", "cal", "release", "gate", "waiver", "override", "go", "vote",
-    "blocker",
+    "blocker", "notes", "pkg", "agenda",
 ];
-/// Verbs that know a project's memory only.
-const OF_MEMORY: [&str; 1] = ["notes"];
 
 /// Rules that scripts are played under when there are no others.
 const SMALL_RULES: [(&str, &str); 2] = [
@@ -143,11 +141,9 @@ impl Stage {
                 line.extend([flag.to_owned(), value]);
             }
         };
-        if OF_PROJECT.contains(&verb) || OF_MEMORY.contains(&verb) {
+        if OF_PROJECT.contains(&verb) {
             add("--db", own("project.db"));
             add("--as", who.to_owned());
-        }
-        if OF_PROJECT.contains(&verb) {
             add("--rules", own("rules"));
             let key = format!("{who}.key");
             if self.path(&key).exists() {

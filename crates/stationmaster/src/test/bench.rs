@@ -21,6 +21,7 @@ use sm_model::{
     Sha256,
     test_report::{Attempt, Isolation, TestHost, TestReport},
 };
+use sm_pipeline::table::seconds;
 use sm_release::{
     quarantine::{ISOLATED_RERUNS, standing},
     verdict::{Tally, Verdict},
@@ -258,8 +259,7 @@ const fn has_failed(tally: &Tally) -> bool {
 /// `✓ boot.uefi  61.2 s  running`, as an attempt ends.
 fn told(attempt: &Attempt) -> String {
     let verdict = Tally::of([attempt]).verdict();
-    let millis = attempt.duration_millis;
-    let seconds = format!("{}.{} s", millis / 1000, millis % 1000 / 100);
+    let seconds = seconds(attempt.duration_millis);
     let message = if verdict == Verdict::Passed { "" } else { attempt.message.as_str() };
     format!("{} {:<30} {seconds:>8}  {message}", shape(verdict), attempt.test.as_str()).trim_end().to_owned()
 }

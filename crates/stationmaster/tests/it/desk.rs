@@ -9,8 +9,11 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
+    /// A project without people and rules of its own.
     pub(crate) fn new() -> Desk {
-        Desk { dir: tempfile::tempdir().unwrap() }
+        let desk = Desk { dir: tempfile::tempdir().unwrap() };
+        fs::create_dir_all(desk.path("os/boxcar/release")).unwrap();
+        desk
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

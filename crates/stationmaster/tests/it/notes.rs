@@ -54,7 +54,13 @@ fn nobody_speaks_without_a_name() {
     let desk = Desk::new();
     new_lamp(&desk);
     let refusal = desk.refused("", &["notes", "comment", LAMP, "who?"]);
-    assert!(refusal.contains("nobody is named for the record"), "{refusal}");
+    assert!(refusal.contains("it is not known who you are"), "{refusal}");
+}
+
+#[test]
+fn a_fragment_that_is_not_there_cannot_be_commented() {
+    let refusal = Desk::new().refused("bob", &["notes", "comment", LAMP, "which one?"]);
+    assert!(refusal.contains(&format!("there is no fragment `{LAMP}`")), "{refusal}");
 }
 
 #[test]

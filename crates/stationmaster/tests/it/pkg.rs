@@ -38,3 +38,26 @@ fn a_request_is_on_the_agenda_until_it_is_decided() {
     assert!(desk.refused("erin", &["pkg", "decide", "1", "deferred", "--reason", "x"]).contains("--date"));
     assert!(desk.refused("erin", &["pkg", "list", "7"]).contains("there is no request 7"));
 }
+
+#[test]
+fn people_are_known_as_soon_as_they_stand_in_the_rules() {
+    let desk = Desk::new();
+    assert_eq!(desk.run("erin", &REQUEST), "request 1\n");
+    let decide = ["pkg", "decide", "1", "declined", "--reason", "a container does"];
+    assert!(desk.refused("alice", &decide).contains("alice is no maintainer"));
+    desk.write(
+        "os/boxcar/release/maintainers.toml",
+        "[[maintainer]]\nhandle = \"alice\"\nroles = [\"build\"]\n",
+    );
+    assert_eq!(desk.run("alice", &decide), "decided 1\n");
+}
+
+#[test]
+fn a_folder_without_a_project_is_told_and_left_as_it_is() {
+    let desk = Desk::new();
+    for verb in [&["pkg", "list"][..], &["agenda"], &["notes", "remarks"], &["today"]] {
+        let refusal = desk.refused("erin", &[verb, &["--rules", "elsewhere"]].concat());
+        assert!(refusal.contains("there is no project here: `elsewhere` does not exist"), "{refusal}");
+    }
+    assert!(!desk.path("stationmaster.db").exists());
+}

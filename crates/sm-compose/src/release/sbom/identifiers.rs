@@ -106,19 +106,7 @@ pub(super) fn licence_ref(package: &PackageName, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn package(name: &str, version: &str, source: &str) -> LockedPackage {
-        LockedPackage {
-            name: name.parse().unwrap(),
-            version: version.parse().unwrap(),
-            arch: "amd64".into(),
-            source: source.into(),
-            suite: "trixie".into(),
-            path: "pool/x".into(),
-            size_bytes: 1,
-            sha256: sm_model::Sha256([0; 32]),
-        }
-    }
+    use crate::release::tests::locked as package;
 
     #[test]
     fn package_urls_hold_distribution_epoch_and_source() {
