@@ -8,6 +8,7 @@ pub mod omaha;
 pub mod pe;
 pub mod project;
 pub mod room;
+pub mod suite;
 
 /// A document with the target that it is for and a name of its own.
 pub struct Seed {
@@ -18,7 +19,7 @@ pub struct Seed {
 
 /// Every seed.
 pub fn seeds() -> Vec<Seed> {
-    let all: [Vec<(&'static str, &'static str, Vec<u8>)>; 5] =
-        [archive::seeds(), image::seeds(), omaha::seeds(), project::seeds(), room::seeds()];
+    let all: [Vec<(&'static str, &'static str, Vec<u8>)>; 6] =
+        [archive::seeds(), image::seeds(), omaha::seeds(), project::seeds(), room::seeds(), suite::seeds()];
     all.into_iter().flatten().map(|(target, name, bytes)| Seed { target, name, bytes }).collect()
 }

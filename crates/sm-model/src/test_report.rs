@@ -85,6 +85,9 @@ pub struct TestHost {
     pub cpus: u16,
     /// Memory, in MiB.
     pub memory_mib: u64,
+    /// How many times as long guests were given as on a processor of their own; none where no machine was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slowness: Option<u32>,
     /// Version of Stationmaster.
     pub stationmaster: String,
 }
@@ -113,6 +116,9 @@ pub struct Attempt {
     pub started: Timestamp,
     /// How long it took, on the host's clock.
     pub duration_millis: u64,
+    /// Load of the host over the last minute, when it ended: processes that wanted a processor, in hundredths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_centi: Option<u32>,
     /// What it left behind.
     pub logs: Vec<LogRef>,
 }

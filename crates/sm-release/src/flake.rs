@@ -5,13 +5,17 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sm_model::test_report::{Attempt, AttemptOutcome};
 
-/// A share of failures with its 95 % interval, in basis points (1 bp = 0.01 %).
+use crate::jeffreys::posterior;
+
+/// How often a test fails, as its attempts tell: the median of the posterior and its 95 % interval, in basis points (1 bp = 0.01 %).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureRate {
     /// Attempts with a result.
     pub n_runs: u32,
     /// Of these, failures and time-outs.
     pub n_failed: u32,
+    /// The rate that is as likely too high as too low.
+    pub median_bp: u16,
     /// Lower end of the interval.
     pub low_bp: u16,
     /// Upper end of the interval.
@@ -19,16 +23,16 @@ pub struct FailureRate {
 }
 
 impl FailureRate {
-    /// From counts, by Wilson's score interval (Wilson 1927; Brown, Cai, DasGupta 2001, section 3.1.1), which stays honest
-    /// for few runs and for none that failed.
+    /// From counts, by Jeffreys' interval, which stays honest for few runs and for none that failed.
     pub fn from_counts(n_failed: u32, n_runs: u32) -> FailureRate {
-        let (low, high) =
-            if n_runs == 0 { (0.0, 1.0) } else { wilson(f64::from(n_failed.min(n_runs)), f64::from(n_runs)) };
+        let n_failed = n_failed.min(n_runs);
+        let posterior = posterior(n_failed, n_runs);
         FailureRate {
             n_runs,
-            n_failed: n_failed.min(n_runs),
-            low_bp: basis_points(low.max(0.0)),
-            high_bp: basis_points(high.min(1.0)),
+            n_failed,
+            median_bp: basis_points(posterior.median),
+            low_bp: basis_points(posterior.low),
+            high_bp: basis_points(posterior.high),
         }
     }
 
@@ -46,16 +50,13 @@ impl FailureRate {
     }
 }
 
-/// Standard normal quantile for 95 %, two-sided.
-const Z: f64 = 1.959_963_984_540_054;
+/// Tests with a result that a run has at least, before it can be one in which everything failed.
+const MIN_MASS: u32 = 5;
 
-fn wilson(n_failed: f64, n_runs: f64) -> (f64, f64) {
-    let share = n_failed / n_runs;
-    let z2 = Z * Z;
-    let centre = share + z2 / (2.0 * n_runs);
-    let half = Z * (share * (1.0 - share) / n_runs + z2 / (4.0 * n_runs * n_runs)).sqrt();
-    let scale = 1.0 + z2 / n_runs;
-    ((centre - half) / scale, (centre + half) / scale)
+/// Whether so many tests of one run failed that the failures tell about the image, the host or the network, and nothing about each
+/// test: more than half. Rates leave such runs out.
+pub const fn is_mass_failure(n_failed: u32, n_tests: u32) -> bool {
+    n_tests >= MIN_MASS && n_failed > n_tests / 2
 }
 
 fn basis_points(share: f64) -> u16 {
@@ -63,14 +64,14 @@ fn basis_points(share: f64) -> u16 {
     (share * 10_000.0).round() as u16
 }
 
-/// `1 of 20 failed (0.9 to 23.6 %)`.
+/// `1 of 20 failed, 5.8 % (0.5 to 21.1 %)`.
 impl fmt::Display for FailureRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.n_runs == 0 {
             return f.write_str("never run");
         }
-        let (low, high) = (percent(self.low_bp), percent(self.high_bp));
-        write!(f, "{} of {} failed ({low} to {high} %)", self.n_failed, self.n_runs)
+        let [median, low, high] = [self.median_bp, self.low_bp, self.high_bp].map(percent);
+        write!(f, "{} of {} failed, {median} % ({low} to {high} %)", self.n_failed, self.n_runs)
     }
 }
 
@@ -104,8 +105,8 @@ mod tests {
 
     #[test]
     fn few_runs_give_wide_intervals() {
-        assert_eq!(FailureRate::from_counts(1, 20).to_string(), "1 of 20 failed (0.9 to 23.6 %)");
-        assert_eq!(FailureRate::from_counts(3, 100).to_string(), "3 of 100 failed (1.0 to 8.5 %)");
+        assert_eq!(FailureRate::from_counts(1, 20).to_string(), "1 of 20 failed, 5.8 % (0.5 to 21.1 %)");
+        assert_eq!(FailureRate::from_counts(3, 100).to_string(), "3 of 100 failed, 3.2 % (0.9 to 7.8 %)");
         assert_eq!(FailureRate::from_counts(0, 0).to_string(), "never run");
     }
 
@@ -122,7 +123,13 @@ mod tests {
     #[test]
     fn no_failures_do_not_prove_that_there_are_none() {
         let rate = FailureRate::from_counts(0, 50);
-        assert!(rate.low_bp == 0 && rate.high_bp >= 500, "{rate}");
+        assert!(rate.low_bp == 0 && rate.high_bp >= 450, "{rate}");
+    }
+
+    #[test]
+    fn a_run_in_which_most_tests_failed_says_nothing_about_one() {
+        assert!(is_mass_failure(21, 40) && is_mass_failure(3, 5));
+        assert!(!is_mass_failure(20, 40) && !is_mass_failure(1, 1) && !is_mass_failure(4, 4));
     }
 
     proptest! {

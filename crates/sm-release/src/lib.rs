@@ -34,6 +34,7 @@ pub mod flake;
 pub mod gate;
 pub mod go;
 pub mod investigation;
+mod jeffreys;
 pub mod lts;
 pub mod notes;
 pub mod office_hours;

@@ -167,6 +167,7 @@ mod tests {
             signature: (signature > 0).then_some(FailureSignature(Sha256([signature; 32]))),
             started: Timestamp::from_unix_secs(0).unwrap(),
             duration_millis: 1,
+            load_centi: None,
             logs: Vec::new(),
         }
     }

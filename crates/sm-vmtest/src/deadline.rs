@@ -17,6 +17,11 @@ impl Pace {
         }
     }
 
+    /// How many times as long as on its own processor a guest is given.
+    pub const fn factor(self) -> u32 {
+        self.0
+    }
+
     /// The deadline for what takes `at_full_speed` on a guest's own processor.
     pub fn within(self, at_full_speed: Duration) -> Deadline {
         Deadline::within(at_full_speed.saturating_mul(self.0))

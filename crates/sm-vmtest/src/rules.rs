@@ -67,14 +67,50 @@ pub struct Rule {
     /// First version that it no longer holds for.
     #[serde(default)]
     pub until: Option<Version>,
-    /// Tests that cause it on purpose: names, with `*`.
+    /// Lines that tests cause on purpose.
     #[serde(default)]
-    pub except: Vec<String>,
+    pub except: Vec<Exception>,
     /// Samples that it must match.
     pub hits: Vec<String>,
     /// Samples that it must not match.
     #[serde(default)]
     pub misses: Vec<String>,
+}
+
+/// Lines that a test causes on purpose. Every other line that the rule matches counts in that test, too.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exception {
+    /// The test: its name, with `*`.
+    pub test: String,
+    /// Texts that the line must hold, all of them.
+    pub with: Vec<String>,
+    /// A sample, which the rule must match and this must except.
+    pub sample: String,
+}
+
+impl Exception {
+    fn excepts(&self, test: &str, line: &str) -> bool {
+        matches(&self.test, test) && self.with.iter().all(|text| line.contains(text))
+    }
+
+    fn check(&self, rule: &Rule) -> Result<(), String> {
+        let (id, test) = (&rule.id, &self.test);
+        if test.is_empty() || test.chars().all(|c| c == '*') {
+            return Err(format!("the rule `{id}` has an exception for every test"));
+        }
+        if self.with.iter().all(String::is_empty) {
+            return Err(format!("the rule `{id}` excepts every line of `{test}`: `with` names no text"));
+        }
+        let is_right = rule.matches(&self.sample) && self.with.iter().all(|text| self.sample.contains(text));
+        if is_right {
+            return Ok(());
+        }
+        Err(format!(
+            "the rule `{id}` judges the sample `{}` of its exception for `{test}` wrongly",
+            self.sample
+        ))
+    }
 }
 
 /// A file of rules.
@@ -106,11 +142,14 @@ impl Rule {
         self.all.iter().all(|text| line.contains(text)) && !self.none.iter().any(|text| line.contains(text))
     }
 
-    /// Whether it holds for a version, in a test.
-    pub fn holds_for(&self, version: &Version, test: &str) -> bool {
-        self.since.is_none_or(|since| since <= *version)
-            && self.until.is_none_or(|until| *version < until)
-            && !self.except.iter().any(|pattern| matches(pattern, test))
+    /// Whether it holds for a version.
+    pub fn holds_for(&self, version: &Version) -> bool {
+        self.since.is_none_or(|since| since <= *version) && self.until.is_none_or(|until| *version < until)
+    }
+
+    /// Whether a test causes this line on purpose.
+    pub fn excepts(&self, test: &str, line: &str) -> bool {
+        self.except.iter().any(|one| one.excepts(test, line))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -124,6 +163,7 @@ impl Rule {
         if self.hits.is_empty() {
             return Err(format!("the rule `{}` has no sample in `hits`", self.id));
         }
+        self.except.iter().try_for_each(|one| one.check(self))?;
         let wrong = self.hits.iter().find(|line| !self.matches(line));
         let wrong = wrong.or_else(|| self.misses.iter().find(|line| self.matches(line)));
         wrong.map_or(Ok(()), |line| Err(format!("the rule `{}` judges its sample `{line}` wrongly", self.id)))
@@ -144,7 +184,7 @@ pub struct Finding {
 }
 
 /// Every line of `log`, which is a console's or a journal's, that one of `rules` matches, in order; a line counts for the first
-/// rule it matches.
+/// rule it matches. What a test causes on purpose is among them: [`Rule::excepts`] tells.
 pub fn findings<'a>(rules: impl IntoIterator<Item = &'a Rule>, scope: Scope, log: &str) -> Vec<Finding> {
     let rules: Vec<&Rule> =
         rules.into_iter().filter(|rule| rule.scope == Scope::Both || rule.scope == scope).collect();
@@ -204,12 +244,36 @@ BdsDxe: starting Boot0001\r
     }
 
     #[test]
-    fn a_rule_holds_from_one_version_until_another_and_not_for_its_exceptions() {
-        let rules = rule("since = \"4893.0.0\"\nuntil = \"4900.0.0\"\nexcept = [\"update.*\"]\n").unwrap();
-        let holds = |version: &str, test| rules[0].holds_for(&version.parse().unwrap(), test);
-        assert!(holds("4893.0.0", "boot.uefi") && holds("4899.3.9", "boot.uefi"));
-        assert!(!holds("4892.0.0", "boot.uefi") && !holds("4900.0.0", "boot.uefi"));
-        assert!(!holds("4893.0.0", "update.apply"));
+    fn a_rule_holds_from_one_version_until_another() {
+        let rules = rule("since = \"4893.0.0\"\nuntil = \"4900.0.0\"\n").unwrap();
+        let holds = |version: &str| rules[0].holds_for(&version.parse().unwrap());
+        assert!(holds("4893.0.0") && holds("4899.3.9"));
+        assert!(!holds("4892.0.0") && !holds("4900.0.0"));
+    }
+
+    #[test]
+    fn an_exception_is_for_one_test_and_its_own_lines() {
+        let rules =
+            rule("except = [{ test = \"update.*\", with = [\"luck\"], sample = \"bad luck\" }]\n").unwrap();
+        assert!(rules[0].excepts("update.apply", "very bad luck"));
+        assert!(!rules[0].excepts("update.apply", "bad"), "every other line counts in that test, too");
+        assert!(!rules[0].excepts("boot.uefi", "bad luck"));
+    }
+
+    #[test]
+    fn an_exception_that_swallows_everything_or_misses_its_sample_is_refused() {
+        let excepted = |test: &str, with: &str, sample: &str| {
+            rule(&format!("except = [{{ test = \"{test}\", with = [{with}], sample = \"{sample}\" }}]\n"))
+        };
+        assert!(excepted("a.b", "\"luck\"", "bad luck").is_ok());
+        assert!(excepted("*", "\"luck\"", "bad luck").unwrap_err().contains("for every test"));
+        for nothing in ["", "\"\""] {
+            assert!(excepted("a.b", nothing, "bad").unwrap_err().contains("names no text"));
+        }
+        for sample in ["bad", "luck"] {
+            assert!(excepted("a.b", "\"luck\"", sample).unwrap_err().contains("wrongly"));
+        }
+        assert!(rule("except = [\"update.apply\"]\n").is_err(), "a bare name would silence the whole rule");
     }
 
     #[test]

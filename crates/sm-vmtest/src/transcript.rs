@@ -126,8 +126,9 @@ impl Transcript {
     }
 }
 
+/// Fast, because a guest that floods its answer makes all of it be looked through again and again.
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    memchr::memmem::find(haystack, needle)
 }
 
 #[cfg(test)]

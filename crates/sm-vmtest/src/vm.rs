@@ -203,7 +203,7 @@ pub struct Vm {
     started: Instant,
     cpu_before: Duration,
     dir: PathBuf,
-    /// Holds the sockets: their paths must stay short, wherever the machine's directory is.
+    /// Holds the sockets.
     _sockets: tempfile::TempDir,
 }
 
@@ -213,8 +213,7 @@ impl Vm {
     /// # Errors
     /// When its files cannot be made or QEMU does not start.
     pub fn start(host: &VmHost<'_>, plan: &VmPlan) -> Result<Self, VmError> {
-        let sockets =
-            tempfile::tempdir().map_err(FileError::io("make a directory in", &std::env::temp_dir()))?;
+        let sockets = socket_folder(&absolute(&plan.dir)?)?;
         let machine = prepare(host, plan, sockets.path())?;
         let console = ConsoleLog::new(machine.console.log());
         let (started, seen) = (Instant::now(), console.len_bytes());
@@ -367,6 +366,18 @@ fn stop_if_fatal(console: &ConsoleLog, seen: &mut u64) -> Result<(), VmError> {
     }
 }
 
+/// A folder for sockets: in the machine's directory, so that it goes with that; elsewhere where the sockets' paths would be longer
+/// than a socket's can be (unix(7), `sun_path`).
+fn socket_folder(dir: &Path) -> Result<tempfile::TempDir, FileError> {
+    const MAX_BYTES: usize = 107 - "/sm-123456/monitor.sock".len();
+    create_dir_all(dir)?;
+    let temporary = std::env::temp_dir();
+    let is_short = |dir: &&Path| dir.as_os_str().len() <= MAX_BYTES;
+    let place = [dir, &temporary].into_iter().find(is_short).unwrap_or(Path::new("/tmp"));
+    let made = tempfile::Builder::new().prefix("sm-").tempdir_in(place);
+    made.map_err(FileError::io("make a directory in", place))
+}
+
 fn guest_socket(sockets: &Path) -> PathBuf {
     sockets.join("guest.sock")
 }
@@ -479,5 +490,23 @@ fn remove_if_there(path: &Path) -> Result<(), FileError> {
             Err(FileError::io("remove", path)(error))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn sockets_lie_beside_the_disk_unless_their_names_would_be_too_long() {
+        let place = tempfile::tempdir().unwrap();
+        let long = place.path().join("with spaces, and commas ".repeat(8));
+        for (dir, is_within) in [(place.path().join("machine"), true), (long, false)] {
+            let folder = socket_folder(&dir).unwrap();
+            assert_eq!(folder.path().starts_with(&dir), is_within, "{folder:?}");
+            UnixListener::bind(folder.path().join("monitor.sock")).unwrap();
+        }
     }
 }

@@ -30,6 +30,8 @@ fn advice(cause: &(dyn Error + 'static)) -> Option<Advice> {
         crate::notes::changelog::Unusable,
         crate::project::Unknown,
         crate::named::UnknownRelease,
+        crate::test::Doubtful,
+        crate::test::NoHistory,
         crate::test::NoTest,
         crate::test::NotOurs,
         crate::test::Refused,

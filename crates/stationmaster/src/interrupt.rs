@@ -7,17 +7,17 @@ use std::{
 };
 
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     flag,
 };
 
-/// Set from the first Ctrl-C, or SIGTERM, on.
+/// Set from the first Ctrl-C, SIGTERM, or end of the terminal on.
 ///
 /// # Errors
 /// When the system takes no handlers.
 pub(crate) fn asked_to_end() -> io::Result<Arc<AtomicBool>> {
     let asked = Arc::default();
-    for signal in [SIGINT, SIGTERM] {
+    for signal in [SIGHUP, SIGINT, SIGTERM] {
         // In this order: the first signal finds the flag unset.
         flag::register_conditional_default(signal, Arc::clone(&asked))?;
         flag::register(signal, Arc::clone(&asked))?;
@@ -35,7 +35,7 @@ mod tests {
     fn a_signal_asks_and_does_not_end() {
         let asked = asked_to_end().unwrap();
         assert!(!asked.load(Ordering::Relaxed));
-        signal_hook::low_level::raise(signal_hook::consts::SIGTERM).unwrap();
+        signal_hook::low_level::raise(signal_hook::consts::SIGHUP).unwrap();
         assert!(asked.load(Ordering::Relaxed));
     }
 }

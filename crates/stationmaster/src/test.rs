@@ -12,17 +12,27 @@ pub(crate) mod quick;
 mod release;
 mod rerun;
 mod run;
+mod scratch;
+mod show;
 mod stage;
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
+use sm_host::files::FileError;
 use sm_model::Arch;
+use sm_store::TestHistory;
 use sm_vmtest::suite::{
     catalog::{self, Class, Test},
     external,
 };
 
 use crate::context::{Context, Outcome};
+
+/// The project's own reviewed lists.
+const LISTS: &str = "os/boxcar/tests";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,6 +42,8 @@ Examples:
       Look into the artifacts only; no machine is started.
   stationmaster test 4893.0.1 --only 'image.*' --tap
       Some of the tests, as TAP.
+  stationmaster test show releases/alpha/amd64-usr/reports/.../...-0001.json
+      The verdicts of a report, computed anew from its attempts.
   stationmaster test history boot.uefi
       How often a test failed, with an interval.
 
@@ -57,6 +69,8 @@ pub(crate) struct Args {
 enum Verb {
     /// Show every test: what it needs, what its failure means, what it asserts.
     List(list::Args),
+    /// Compute a report's verdicts anew from its attempts, and check its logs.
+    Show(Box<show::Args>),
     /// Run the tests of a report again that did not pass.
     Rerun(Box<rerun::Args>),
     /// Show how often a test failed, with an interval.
@@ -110,13 +124,24 @@ impl Places {
         self.lists.clone().unwrap_or_else(|| self.recipe.with_file_name("tests"))
     }
 
-    fn external(&self) -> PathBuf {
-        self.external.clone().unwrap_or_else(|| self.lists().join("external"))
+    fn external(&self) -> anyhow::Result<PathBuf> {
+        external_folder(self.external.as_deref(), &self.lists())
     }
 
     /// Every test, built in or external.
     fn all_tests(&self) -> anyhow::Result<impl Iterator<Item = &'static Test>> {
-        Ok(catalog::ALL.iter().chain(external::load(&self.external(), Arch::Amd64)?.tests))
+        Ok(catalog::ALL.iter().chain(external::load(&self.external()?, Arch::Amd64)?.tests))
+    }
+}
+
+/// The folder of external tests: the one that was named, which must be there, or the one beside the lists, which need not.
+fn external_folder(named: Option<&Path>, lists: &Path) -> anyhow::Result<PathBuf> {
+    match named {
+        Some(folder) if !folder.is_dir() => {
+            Err(FileError::io("list", folder)(io::ErrorKind::NotADirectory.into()).into())
+        }
+        Some(folder) => Ok(folder.to_owned()),
+        None => Ok(lists.join("external")),
     }
 }
 
@@ -126,6 +151,33 @@ struct Store {
     /// The history of all tests is kept here; made where it is missing.
     #[arg(long, value_name = "FILE", default_value = "stationmaster.db")]
     db: PathBuf,
+}
+
+/// There is no history where one was to be read.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no history at `{}`", .0.display())]
+pub(crate) struct NoHistory(PathBuf);
+
+impl NoHistory {
+    /// What to do next.
+    pub(crate) fn hint(&self) -> Option<String> {
+        Some("name it with `--db`; the first `stationmaster test RELEASE` makes one".to_owned())
+    }
+
+    /// Exit code of a program that ends with this.
+    pub(crate) fn exit_code(&self) -> u8 {
+        sm_model::exit::STORAGE
+    }
+}
+
+impl Store {
+    /// The history, to be read: none is made.
+    fn read(&self) -> anyhow::Result<TestHistory> {
+        if !self.db.exists() {
+            return Err(NoHistory(self.db.clone()).into());
+        }
+        Ok(TestHistory::open(&self.db)?)
+    }
 }
 
 /// What tests need, as the command line says it.
@@ -155,6 +207,7 @@ impl From<Suite> for Class {
 pub(crate) use answer::{Answer, Judged};
 pub(crate) use quarantine::Refused;
 pub(crate) use rerun::NotOurs;
+pub(crate) use show::Doubtful;
 
 /// Which tests are meant.
 #[derive(Debug, clap::Args)]
@@ -202,6 +255,7 @@ pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     match &args.verb {
         None => run::run(&args.run, ctx),
         Some(Verb::List(args)) => list::run(args, ctx),
+        Some(Verb::Show(args)) => show::run(args, ctx),
         Some(Verb::Rerun(args)) => rerun::run(args, ctx),
         Some(Verb::History(args)) => history::run(args, ctx),
         Some(Verb::BurnIn(args)) => burn_in::run(args, ctx),

@@ -20,6 +20,11 @@ pub fn arguments(machine: &Machine) -> Vec<OsString> {
     argv.props("-chardev", Props::of("socket").is("id", "monitor").listening(machine.monitor.as_os_str()));
     argv.props("-mon", Props::of("chardev=monitor").is("mode", "control"));
     argv.pair("-device", "virtio-rng-pci");
+    if machine.arch == Arch::Amd64 {
+        // An identity of each process: a guest that goes on in another one takes new random numbers at once (Linux,
+        // drivers/virt/vmgenid.c). Without it, copies of a machine draw the same ones.
+        argv.pair("-device", "vmgenid,guid=auto");
+    }
     for (i, disk) in machine.disks.iter().enumerate() {
         attach_disk(&mut argv, i, disk, &machine.boot);
     }
@@ -273,6 +278,7 @@ mod tests {
 -chardev socket,id=monitor,path=/run/monitor.sock,server=on,wait=off
 -mon chardev=monitor,mode=control
 -device virtio-rng-pci
+-device vmgenid,guid=auto
 -drive if=none,id=disk0,format=qcow2,cache=writeback,discard=unmap,file=/run/disk.qcow2
 -device virtio-blk-pci,drive=disk0,bootindex=0
 -netdev user,id=net,hostfwd=tcp:127.0.0.1:2222-:22

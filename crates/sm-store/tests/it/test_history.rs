@@ -20,6 +20,7 @@ fn attempt(number: u32) -> Attempt {
         signature: None,
         started: at(1_795_417_200 - i64::from(number)),
         duration_millis: 1,
+        load_centi: None,
         logs: Vec::new(),
     }
 }
@@ -35,6 +36,7 @@ pub(crate) fn report(n_attempts: u32) -> TestReport {
             accelerator: "tcg".into(),
             cpus: 2,
             memory_mib: 4096,
+            slowness: None,
             stationmaster: "0.1.0".into(),
         },
         attempts: (1..=n_attempts).map(attempt).collect(),

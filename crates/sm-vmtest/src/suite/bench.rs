@@ -1,8 +1,9 @@
 //! What tests with machines work with: the release under test, others, machines, an update server, and the trail they leave.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -48,7 +49,18 @@ pub struct Stage<'a> {
 
 /// A running machine that was saved once, for all copies of a stage. Whoever needs it first boots it.
 #[derive(Debug, Default)]
-pub struct Base(pub(super) OnceLock<super::crew::Base>);
+pub struct Base {
+    pub(super) saved: OnceLock<super::crew::Base>,
+    /// Random numbers that its copies drew.
+    drawn: Mutex<BTreeSet<String>>,
+}
+
+impl Base {
+    /// Whether no copy drew these random numbers before.
+    pub(super) fn is_new(&self, draw: String) -> bool {
+        self.drawn.lock().unwrap_or_else(PoisonError::into_inner).insert(draw)
+    }
+}
 
 /// One attempt's share of the stage.
 #[expect(missing_debug_implementations, reason = "it holds effects, not values to print")]
@@ -267,5 +279,17 @@ impl Service {
     /// When the server's database cannot be read.
     pub fn reports(&self) -> Result<Vec<Report>, Stop> {
         self.endpoint.reports().map_err(|error| Stop::trouble("update-server", error.as_ref()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_random_numbers_are_new_once() {
+        let base = Base::default();
+        assert!(base.is_new("a2 d0".into()) && base.is_new("24 5a".into()));
+        assert!(!base.is_new("a2 d0".into()));
     }
 }

@@ -148,13 +148,25 @@ impl<'a> Crew<'a> {
             }
             means => ask(means, bench, &mut self.copy(bench)?),
         });
+        self.clear(test);
+    }
+
+    /// Removes the files of a test's machines: a disk that was filled must not stay in the way of the next test.
+    fn clear(&self, test: &Test) {
+        // What cannot be removed goes with the run's folder.
+        let _ = std::fs::remove_dir_all(self.stage.dir.join(test.name));
     }
 
     /// Tests that look at one machine, which goes from one to the next as long as it is left as it was found.
     fn shared(&self, tests: &[&'static Test]) {
         let mut shared: Option<(Machine<'a>, Fingerprint)> = None;
+        let mut before: Vec<&Test> = Vec::new();
         self.base();
         for test in tests {
+            if shared.is_none() {
+                before.drain(..).for_each(|test| self.clear(test));
+            }
+            before.push(test);
             let dirt = RefCell::new(Vec::new());
             self.attempt_with(
                 test,
@@ -264,7 +276,7 @@ impl<'a> Crew<'a> {
         tried.attempt.isolation = self.order.isolation;
         tried.log.push_str(&trail.notes());
         tried.evidence = evidence(trail);
-        if let Some(Err((_, logs))) = self.stage.base.0.get() {
+        if let Some(Err((_, logs))) = self.stage.base.saved.get() {
             tried.evidence.extend(logs.iter().cloned());
         }
         tried
@@ -290,7 +302,7 @@ impl<'a> Crew<'a> {
 
     /// What all copies go on from. The first one who asks boots that machine.
     fn base(&self) -> &'a Base {
-        self.stage.base.0.get_or_init(|| self.boot_base())
+        self.stage.base.saved.get_or_init(|| self.boot_base())
     }
 
     /// A copy of a machine that runs.
@@ -305,7 +317,11 @@ impl<'a> Crew<'a> {
         };
         let began = Instant::now();
         let mut machine = bench.start("copy", plan)?;
-        machine.refresh()?;
+        // What two copies do by the same chance would be one observation, counted twice.
+        if !self.stage.base.is_new(machine.refresh()?) {
+            bench.note("copy: it drew the same random numbers as another copy, and waits for its own");
+            machine.wait_for_randomness()?;
+        }
         bench.note(&format!("copy: answered after {} ms", began.elapsed().as_millis()));
         bench.phase("assert");
         Ok(machine)

@@ -21,7 +21,7 @@ done
 ls /sys/class/net | while read -r link; do echo "network link $link"; done
 find /etc /home /opt /root /srv /usr/local /var -xdev -newer $stamp \
     ! -path '/var/lib/boxcar/*' ! -path '/var/lib/containerd*' ! -path '/var/lib/systemd*' ! -path '/var/log*' ! -path '/var/tmp' \
-    ! -path '/var/lib' ! -path '/var/opt*' 2>/dev/null | while read -r file; do echo "file $file"; done
+    ! -path /var ! -path '/var/lib' ! -path '/var/opt*' 2>/dev/null | while read -r file; do echo "file $file"; done
 "#;
 
 /// What tests change by mistake.

@@ -8,6 +8,7 @@ mod play;
 
 use std::{path::PathBuf, time::Duration};
 
+pub use header::wishes;
 pub use load::{ExternalError, ExternalTests, load};
 pub(super) use play::play;
 

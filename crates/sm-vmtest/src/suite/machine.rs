@@ -254,12 +254,22 @@ impl<'a> Machine<'a> {
         Off { host, plan, name, trail }
     }
 
-    /// Gives a machine that goes on from a copied state what differs now: the time, and randomness of its own.
-    pub(super) fn refresh(&mut self) -> Result<(), Stop> {
+    /// Gives a machine that goes on from a copied state what differs now: the time. Random numbers of its own it takes by itself, as
+    /// soon as it sees that it is another machine; what it drew is returned.
+    pub(super) fn refresh(&mut self) -> Result<String, Stop> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let seed = RandomState::new().build_hasher().finish();
-        let script = format!("date -u -s @{} >/dev/null && echo {seed:x} > /dev/urandom", now.as_secs());
-        self.ask(&script).map(drop)
+        let script = format!(
+            "date -u -s @{} >/dev/null && echo {seed:x} > /dev/urandom && od -An -N16 -tx1 /dev/urandom",
+            now.as_secs()
+        );
+        self.ask(&script)
+    }
+
+    /// Waits until a copy that did not see that it is another machine draws random numbers of its own: Linux mixes in what it was
+    /// given once a minute (drivers/char/random.c, `CRNG_RESEED_INTERVAL`).
+    pub(super) fn wait_for_randomness(&mut self) -> Result<(), Stop> {
+        self.run("sleep 61", Duration::from_secs(70)).map(drop)
     }
 
     /// The machine in the hands of another test.

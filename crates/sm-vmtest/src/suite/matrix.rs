@@ -204,6 +204,7 @@ pub(super) mod tests {
             signature: None,
             started: "2026-11-23T07:00:00Z".parse().unwrap(),
             duration_millis: 1234,
+            load_centi: None,
             logs: Vec::new(),
         };
         TestReport {
@@ -215,6 +216,7 @@ pub(super) mod tests {
                 accelerator: "none".into(),
                 cpus: 2,
                 memory_mib: 1,
+                slowness: None,
                 stationmaster: "0.1.0".into(),
             },
             attempts: outcomes.iter().map(attempt).collect(),

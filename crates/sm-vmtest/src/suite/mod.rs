@@ -23,10 +23,12 @@
 //! | [`external`] | tests that are executables of somebody else's |
 //! | [`release`] | a release as a folder holds it |
 //! | [`report`] | the report with its logs, kept by digest |
+//! | [`audit`](mod@audit) | whether a report is what its evidence says |
 //! | [`matrix`] | verdicts over a report |
 //! | [`table`], [`tap`], [`junit`] | a matrix for people and for other programs |
 
 pub mod artifacts;
+pub mod audit;
 pub mod bench;
 pub mod boot;
 pub mod catalog;

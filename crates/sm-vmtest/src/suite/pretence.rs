@@ -9,6 +9,7 @@ use std::{
     process::Stdio,
     sync::{Mutex, PoisonError},
     thread,
+    time::Duration,
 };
 
 use sm_host::{
@@ -34,6 +35,10 @@ pub(super) enum Guest {
     Loud,
     /// QEMU ends: this host has too little memory for it.
     NoMemory,
+    /// QEMU is killed a moment after its start.
+    Killed,
+    /// It boots and answers, but what it says on its console and in its journal is no text, and cut off.
+    Garbled,
 }
 
 /// Starts machines of which those whose directory holds a name behave as given, and all others well.
@@ -106,6 +111,7 @@ impl Runner for Pretence {
         let guest = self.behaviour(run.cwd.as_deref().unwrap());
         let script = match guest {
             Guest::NoMemory => "echo cannot set up guest memory: Cannot allocate memory >&2; exit 1",
+            Guest::Killed => "sleep 0.3; kill -9 $$",
             _ => "exec sleep 1000",
         };
         let (monitor, port) = (path_of(run, "monitor"), path_of(run, "port0"));
@@ -115,11 +121,12 @@ impl Runner for Pretence {
             thread::spawn(move || answer_monitor(&monitor));
             let path = format!("{}:/usr/bin:/bin", self.dir.join("guest").display());
             match guest {
-                Guest::Good => {
+                Guest::Good | Guest::Garbled => {
                     let goes_on = run.args.iter().any(|arg| arg == "-incoming");
                     drop(thread::spawn(move || be_a_guest(&port, &path, goes_on)));
                 }
-                _ => drop(thread::spawn(move || hold(&port))),
+                Guest::Killed => drop(thread::spawn(move || hold(&port, Some(Duration::from_millis(500))))),
+                _ => drop(thread::spawn(move || hold(&port, None))),
             }
         }
         if let Some(memory) = argument(run, "memory-backend-file", "mem-path") {
@@ -129,6 +136,12 @@ impl Runner for Pretence {
             Guest::Emergency => fs::write(&console, "You are in emergency mode. After logging in\n").unwrap(),
             // A hole is as long as what it stands for, and takes no disk.
             Guest::Loud => fs::File::create(&console).unwrap().set_len(1 << 30).unwrap(),
+            Guest::Garbled => {
+                let journal = path_of(run, "port1");
+                for log in [&console, &journal] {
+                    fs::write(log, b"\xff\xfe\0\0\x1b[\x1b]0;\xc3(\n[  1.0] \xe2\x82".repeat(1000)).unwrap();
+                }
+            }
             _ => fs::write(&console, "Linux version 6.12\n").unwrap(),
         }
         let sleeping = Invocation::new("/bin/sh").args(["-c", script]).env("PATH", "/usr/bin:/bin");
@@ -167,8 +180,9 @@ fn be_a_guest(listener: &UnixListener, path: &str, goes_on: bool) {
     let _ended = shell.child().wait();
 }
 
-/// Takes everything and says nothing.
-fn hold(listener: &UnixListener) {
+/// Takes everything and says nothing, until the connection breaks, or nothing came for so long.
+fn hold(listener: &UnixListener, patience: Option<Duration>) {
     let Ok((mut stream, _)) = listener.accept() else { return };
+    stream.set_read_timeout(patience).unwrap();
     let _taken = std::io::copy(&mut stream, &mut std::io::sink());
 }

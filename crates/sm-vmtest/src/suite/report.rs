@@ -2,6 +2,7 @@
 //! attempts of the one before it, and more.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
@@ -19,6 +20,8 @@ use super::run::{Evidence, Tried};
 
 /// Largest report that is read.
 const MAX_REPORT_BYTES: u64 = 64 << 20;
+/// Longest log that is kept: of more, beginning and end.
+pub(super) const MAX_LOG_BYTES: u64 = 8 << 20;
 
 /// What a report is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +41,7 @@ pub struct Subject {
 #[non_exhaustive]
 pub enum ReportError {
     /// It, or a log, cannot be read or written.
-    #[error("cannot keep the test report")]
+    #[error("cannot read or keep the test report")]
     File(#[from] FileError),
     /// An earlier one is no report.
     #[error("`{}` is no test report", path.display())]
@@ -79,8 +82,7 @@ pub fn add(
     subject: &Subject,
     tried: Vec<Tried>,
 ) -> Result<(TestReport, PathBuf), ReportError> {
-    let logs = folder.join("logs");
-    files::create_dir_all(&logs)?;
+    let logs = prepare(folder)?;
     let mut attempts = Vec::with_capacity(tried.len());
     for Tried { mut attempt, log, evidence } in tried {
         let own = format!("{}.txt", attempt.test);
@@ -104,6 +106,16 @@ pub fn add(
             return Ok((report, path));
         }
     }
+}
+
+/// Makes the folders of reports and logs, and finds out whether they can be written to.
+///
+/// # Errors
+/// When they cannot.
+pub fn prepare(folder: &Path) -> Result<PathBuf, ReportError> {
+    let logs = folder.join("logs");
+    files::AtomicFile::create(logs.join("probe"))?;
+    Ok(logs)
 }
 
 /// The report with all attempts so far by the subject's suite, and its place, if there is any.
@@ -130,23 +142,41 @@ fn name(suite: &Sha256, number: u32) -> String {
     format!("{:.12}-{number:04}.json", suite.to_string())
 }
 
-fn newest(folder: &Path, subject: &Subject) -> Result<Option<(u32, TestReport)>, ReportError> {
+/// Numbers of the reports by one suite.
+fn numbers(folder: &Path, suite: &Sha256) -> Result<Vec<u32>, FileError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(FileError::io("list", folder)(error).into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(FileError::io("list", folder)(error)),
     };
-    let mut newest = 0;
+    let mut numbers = Vec::new();
     for entry in entries {
         let entry = entry.map_err(FileError::io("list", folder))?.file_name();
-        let number =
-            entry.to_str().and_then(|text| text.rsplit_once('-')?.1.strip_suffix(".json")?.parse().ok());
-        let own = number.filter(|number| entry.to_str() == Some(&name(&subject.suite, *number)));
-        newest = newest.max(own.unwrap_or(0));
+        let number = entry.to_str().and_then(number_in);
+        numbers.extend(number.filter(|number| entry.to_str() == Some(&name(suite, *number))));
     }
-    if newest == 0 {
-        return Ok(None);
-    }
+    Ok(numbers)
+}
+
+fn number_in(name: &str) -> Option<u32> {
+    name.rsplit_once('-')?.1.strip_suffix(".json")?.parse().ok()
+}
+
+/// The reports of the same suite in the folder of one that lies at `path`: those before it, and those after it. One that lies
+/// elsewhere, or is called otherwise, has none.
+pub(super) fn beside(path: &Path, report: &TestReport) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let own = path.file_name().and_then(|name| number_in(name.to_str()?));
+    let folder = path.parent().unwrap_or(path);
+    let (Some(own), Ok(numbers)) = (own, numbers(folder, &report.suite)) else { return Default::default() };
+    let others = numbers.into_iter().filter(|number| *number != own);
+    let (before, after): (Vec<u32>, Vec<u32>) = others.partition(|number| *number < own);
+    let placed =
+        |numbers: Vec<u32>| numbers.iter().map(|number| folder.join(name(&report.suite, *number))).collect();
+    (placed(before), placed(after))
+}
+
+fn newest(folder: &Path, subject: &Subject) -> Result<Option<(u32, TestReport)>, ReportError> {
+    let Some(newest) = numbers(folder, &subject.suite)?.into_iter().max() else { return Ok(None) };
     let path = folder.join(name(&subject.suite, newest));
     let report = read(&path)?;
     let is_same = report.subject == subject.manifest_sha256 && report.suite == subject.suite;
@@ -177,9 +207,23 @@ fn next_number(attempts: &[Attempt], attempt: &Attempt) -> u32 {
 }
 
 fn keep(logs: &Path, name: FileName, log: &str) -> Result<LogRef, ReportError> {
+    let log = &*within(log, MAX_LOG_BYTES as usize);
     let sha256 = Sha256(sha2::Sha256::digest(log).into());
     files::write_atomic(&logs.join(format!("{sha256}.txt")), log.as_bytes())?;
     Ok(LogRef { name, sha256, size_bytes: log.len() as u64 })
+}
+
+/// The text; of a longer one its beginning and its end, with what was left out between them.
+fn within(text: &str, max_bytes: usize) -> Cow<'_, str> {
+    const NOTE_BYTES: usize = 64;
+    if text.len() <= max_bytes {
+        return Cow::Borrowed(text);
+    }
+    let half = max_bytes.saturating_sub(NOTE_BYTES) / 2;
+    let is_boundary = |idx: &usize| text.is_char_boundary(*idx);
+    let head = (0..=half).rev().find(is_boundary).unwrap_or(0);
+    let tail = (text.len() - half..text.len()).find(is_boundary).unwrap_or(text.len());
+    Cow::Owned(format!("{}\n[{} bytes left out]\n{}", &text[..head], tail - head, &text[tail..]))
 }
 
 /// What all attempts at each test add up to.
@@ -197,21 +241,11 @@ mod tests {
     use sm_release::verdict::Verdict;
 
     use super::*;
-    use crate::suite::{catalog, run::run, sample};
-
-    fn subject() -> Subject {
-        Subject {
-            manifest_sha256: Sha256([1; 32]),
-            version: "4893.0.0".parse().unwrap(),
-            suite: Sha256([2; 32]),
-            host: TestHost {
-                accelerator: "none".into(),
-                cpus: 2,
-                memory_mib: 1024,
-                stationmaster: "0.1.0".into(),
-            },
-        }
-    }
+    use crate::suite::{
+        catalog,
+        run::run,
+        sample::{self, subject},
+    };
 
     fn layout(facts: &crate::suite::facts::Facts) -> Vec<Tried> {
         run(&catalog::choose(&[], Some("image.layout")).collect::<Vec<_>>(), facts, &SystemClock)
@@ -251,6 +285,16 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_cannot_be_kept_in_is_told_before_anything_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        prepare(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path().join("logs")).unwrap().count(), 0);
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(matches!(prepare(&file), Err(ReportError::File(_))));
+    }
+
+    #[test]
     fn logs_are_found_by_their_digest() {
         let folder = tempfile::tempdir().unwrap();
         let (report, _) = add(folder.path(), &subject(), layout(&sample::facts())).unwrap();
@@ -258,6 +302,15 @@ mod tests {
         let bytes = std::fs::read(folder.path().join(format!("logs/{}.txt", log.sha256))).unwrap();
         assert_eq!(Sha256(sha2::Sha256::digest(&bytes).into()), log.sha256);
         assert_eq!((bytes.len() as u64, log.name.as_str()), (log.size_bytes, "image.layout.txt"));
+    }
+
+    #[test]
+    fn of_an_endless_log_beginning_and_end_are_kept() {
+        assert_eq!(within("short", 200), "short");
+        let endless = format!("begin{}end", "ä".repeat(1000));
+        let kept = within(&endless, 201);
+        assert!(kept.len() <= 201 && kept.starts_with("begin") && kept.ends_with("end"), "{kept}");
+        assert!(kept.contains("bytes left out"));
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl Needs {
     const OVERHEAD_MIB: u32 = 256;
 
     fn memory_mib_of_all(&self) -> u32 {
-        u32::from(self.machines) * (self.memory_mib + Needs::OVERHEAD_MIB)
+        u32::from(self.machines).saturating_mul(self.memory_mib.saturating_add(Needs::OVERHEAD_MIB))
     }
 
     fn cpus_of_all(&self) -> u32 {

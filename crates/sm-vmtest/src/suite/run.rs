@@ -1,6 +1,7 @@
 //! Attempts: every test on its own, on all cores, whatever becomes of the others.
 
 use std::{
+    fs,
     panic::{self, AssertUnwindSafe},
     time::Instant,
 };
@@ -99,6 +100,7 @@ pub(super) fn attempt(
         message,
         started,
         duration_millis: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
+        load_centi: fs::read_to_string("/proc/loadavg").ok().as_deref().and_then(load_centi),
         logs: Vec::new(),
     };
     Tried { attempt, log, evidence: Vec::new() }
@@ -120,6 +122,13 @@ fn judged(looked: Looked) -> (AttemptOutcome, String, String) {
         Err(Stop::Cancelled) => told(AttemptOutcome::Cancelled, "the run was ended"),
         Err(Stop::Skip(reason)) => told(AttemptOutcome::Skip { reason: reason.clone() }, &reason),
     }
+}
+
+/// The first number of `/proc/loadavg` (proc_loadavg(5)), in hundredths.
+fn load_centi(loadavg: &str) -> Option<u32> {
+    let (whole, hundredths) = loadavg.split_whitespace().next()?.split_once('.')?;
+    let hundredths: u32 = hundredths.get(..2)?.parse().ok()?;
+    whole.parse::<u32>().ok()?.checked_mul(100)?.checked_add(hundredths)
 }
 
 fn told(outcome: AttemptOutcome, text: &str) -> (AttemptOutcome, String, String) {
@@ -223,6 +232,14 @@ mod tests {
         }),
         ..PANICS
     };
+
+    #[test]
+    fn the_load_of_the_last_minute_is_the_first_number() {
+        assert_eq!(load_centi("29.31 26.72 16.68 5/530 6581\n"), Some(2931));
+        assert_eq!(load_centi("0.05 0.01 0.00 1/1 1\n"), Some(5));
+        assert_eq!(["", "1", "1.x"].map(load_centi), [None; 3]);
+        assert!(run(&[&BROKEN], &sample::facts(), &SystemClock)[0].attempt.load_centi.is_some());
+    }
 
     #[test]
     fn a_panic_is_an_error_and_the_next_test_runs() {

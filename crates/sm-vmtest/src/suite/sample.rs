@@ -8,7 +8,7 @@ use sm_image::{
     gpt::{Attributes, NewPartition, Table, kinds},
     verity::RootHash,
 };
-use sm_model::{Arch, Artifact, ArtifactKind, Manifest, Sha256};
+use sm_model::{Arch, Artifact, ArtifactKind, Manifest, Sha256, test_report::TestHost};
 
 use crate::rules::built_in;
 
@@ -17,6 +17,7 @@ use super::{
     finding::{Looked, Stop},
     lists::{Accounts, Budget, Forbidden, KernelOptions, Lists, Permissions, Runtime, Units, Why},
     offline::permissions::listed,
+    report::Subject,
     usr::{Contents, Usr},
 };
 
@@ -320,5 +321,21 @@ pub(super) fn nothing() -> Facts {
         packages: Err(gone()),
         twin: Err(gone()),
         ..facts()
+    }
+}
+
+/// What a report about the sample is about.
+pub(super) fn subject() -> Subject {
+    Subject {
+        manifest_sha256: Sha256([1; 32]),
+        version: "4893.0.0".parse().unwrap(),
+        suite: Sha256([2; 32]),
+        host: TestHost {
+            accelerator: "none".into(),
+            cpus: 2,
+            memory_mib: 1024,
+            slowness: None,
+            stationmaster: "0.1.0".into(),
+        },
     }
 }

@@ -109,10 +109,7 @@ fn section(class: Class, lines: &[&Line], paint: Paint) -> String {
 /// `✗ NAME  VERDICT  GATE  RUNS  SECONDS`, and below it why.
 fn row(line: &Line, paint: Paint) -> String {
     let verdict = format!("{} {:<30} {:<8}", shape(line.verdict), name(line), line.verdict.word());
-    let seconds = match line.duration_millis {
-        0 => String::new(),
-        millis => format!("{}.{} s", millis / 1000, millis % 1000 / 100),
-    };
+    let seconds = seconds(line.duration_millis);
     let rest = format!(" {:<12} {:<13} {seconds:>8}", line.gate.to_string(), runs(line));
     let mut text = format!("  {}{}", paint.ink(ink_of(line.verdict), &verdict), paint.ink(Ink::Faint, &rest));
     text.truncate(text.trim_end().len());
@@ -124,6 +121,12 @@ fn row(line: &Line, paint: Paint) -> String {
         }
     }
     text
+}
+
+/// `61.2 s`; nothing for what took no time to speak of.
+pub fn seconds(millis: u64) -> String {
+    let tenths = millis.saturating_add(50) / 100;
+    if tenths == 0 { String::new() } else { format!("{}.{} s", tenths / 10, tenths % 10) }
 }
 
 fn name(line: &Line) -> String {
@@ -263,6 +266,11 @@ image.reproducible, image.cve-known."
         }
         let stripped: Vec<_> = painted.lines().map(str::trim_end).collect();
         assert_eq!(stripped.join("\n"), text(&matrix, Paint::Plain));
+    }
+
+    #[test]
+    fn what_took_no_time_is_not_told_in_seconds() {
+        assert_eq!([0, 49, 50, 61_249].map(seconds), ["", "", "0.1 s", "61.2 s"]);
     }
 
     #[test]

@@ -39,16 +39,16 @@ use sm_vmtest::suite::{
     matrix::{Matrix, NotYet, Rules},
     report::{self, Subject},
     run::{Tried, not_yet, run},
-    table::shape,
+    table::{self, shape},
 };
 
-use super::{Places, release, stage};
+use super::{Places, release, scratch::Scratch, stage};
 use crate::{context::Context, evidence, interrupt, workshop};
 
 /// Machines of one release, and the folder that their files are in. All runs copy the same machine.
 struct Machines {
     stage: Stage<'static>,
-    _folder: tempfile::TempDir,
+    _folder: Scratch,
 }
 
 /// One release, ready to be tested.
@@ -71,7 +71,7 @@ impl<'a> Bench<'a> {
     pub(super) fn set_up(named: &Path, places: &'a Places, ctx: &Context<'a>) -> anyhow::Result<Self> {
         let release = release::open(named, &places.root)?;
         let lists = Lists::load(&places.lists())?;
-        let external = external::load(&places.external(), release.manifest().board.0)?;
+        let external = external::load(&places.external()?, release.manifest().board.0)?;
         let manifest_sha256 = release.manifest_sha256();
         let artifacts = artifacts::checked(release.path(), release.manifest());
         let subject = Subject {
@@ -82,7 +82,7 @@ impl<'a> Bench<'a> {
         };
         let folder = |digest, reports| evidence::folder(release.path(), subject.version, digest, reports);
         let second = release::second(&release, places.twin.as_deref(), &folder(&manifest_sha256, None)?);
-        Ok(Bench {
+        let bench = Bench {
             described: release::described(&release, artifacts, second),
             folder: folder(&subject.manifest_sha256, places.reports.as_deref())?,
             tools: workshop::tools(&places.recipe, places.tools_lock.as_deref(), &places.mirror, ctx)?,
@@ -93,7 +93,16 @@ impl<'a> Bench<'a> {
             lists,
             subject,
             release,
-        })
+        };
+        bench.check_keeping()?;
+        Ok(bench)
+    }
+
+    /// Whoever cannot keep what is seen finds out before an hour of work, not after it.
+    fn check_keeping(&self) -> anyhow::Result<()> {
+        report::prepare(&self.folder)?;
+        report::latest(&self.folder, &self.subject)?;
+        self.history().map(drop)
     }
 
     /// What reports of this bench are about.
@@ -136,6 +145,7 @@ impl<'a> Bench<'a> {
         let stage = self.stage()?;
         let mut subject = self.subject.clone();
         subject.host.accelerator = stage.host.accelerator().to_string();
+        subject.host.slowness = Some(stage.host.pace().factor());
         let task = self.progress.begin("run tests with machines", Unit::Items, Some(tests.len() as u64));
         let ended = |tried: &Tried| {
             self.progress.note(&told(&tried.attempt));
@@ -213,17 +223,8 @@ impl<'a> Bench<'a> {
         report::latest(&self.folder, &self.subject)?.context("there is no report yet")
     }
 
-    fn scratch(&self) -> anyhow::Result<tempfile::TempDir> {
-        let mut builder = tempfile::Builder::new();
-        let builder = builder.prefix("stationmaster-test-");
-        match &self.places.work {
-            Some(within) => {
-                sm_host::files::create_dir_all(within)?;
-                builder.tempdir_in(within)
-            }
-            None => builder.tempdir(),
-        }
-        .context("cannot make a folder for working files")
+    fn scratch(&self) -> anyhow::Result<Scratch> {
+        Ok(Scratch::make(&self.places.work.clone().unwrap_or_else(std::env::temp_dir))?)
     }
 }
 
@@ -243,6 +244,7 @@ fn this_host() -> TestHost {
         accelerator: "none".to_owned(),
         cpus: u16::try_from(cpus).unwrap_or(u16::MAX),
         memory_mib: memory_mib(),
+        slowness: None,
         stationmaster: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

@@ -4,12 +4,16 @@
 use std::{cmp::Reverse, collections::BTreeMap, fmt, path::PathBuf};
 
 use serde::Serialize;
-use sm_model::test_report::{AttemptOutcome, Isolation, TestId};
+use sm_model::test_report::{Attempt, Isolation, TestId};
 use sm_release::flake::{FailureRate, detection_power_bp};
 use sm_store::test_history::{AttemptFilter, Observed};
 use sm_vmtest::suite::catalog::{Means, Test};
 
-use super::{Choice, Places, bench::Bench, history::days_ago};
+use super::{
+    Choice, Places,
+    bench::Bench,
+    history::{days_ago, is_result},
+};
 use crate::context::{Context, Outcome};
 
 /// Flakes whose chance to be seen is told, in basis points.
@@ -66,7 +70,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let filter = AttemptFilter { test: None, since: Some(days_ago(args.days)) };
         Ok(bench.history()?.attempts(filter)?)
     };
-    let tests = least_observed(&args.choice.tests(&args.places.external())?, &observe()?, n_tests);
+    let tests = least_observed(&args.choice.tests(&args.places.external()?)?, &observe()?, n_tests);
     for round in 1..=args.repeat {
         ctx.progress.note(&format!("round {round} of {}: {} tests", args.repeat, tests.len()));
         bench.run(&tests, Isolation::Isolated)?;
@@ -85,10 +89,6 @@ fn results(observed: &[Observed]) -> BTreeMap<&TestId, usize> {
     results
 }
 
-const fn is_result(outcome: &AttemptOutcome) -> bool {
-    matches!(outcome, AttemptOutcome::Pass | AttemptOutcome::Fail | AttemptOutcome::Timeout)
-}
-
 /// The tests with the fewest results, of those that exist; where it is equal, what matters most first.
 fn least_observed(tests: &[&'static Test], observed: &[Observed], n_tests: usize) -> Vec<&'static Test> {
     let results = results(observed);
@@ -103,9 +103,9 @@ impl BurnIn {
     fn of(tests: &[&'static Test], observed: &[Observed]) -> Self {
         let known = |test: &&Test| {
             let test = test.id();
-            let rate = FailureRate::of(
-                observed.iter().filter(|one| one.attempt.test == test).map(|one| &one.attempt),
-            );
+            // Attempts alone, as these were: those in a suite have company, and a rate of their own.
+            let own = |one: &&Attempt| one.test == test && one.isolation == Isolation::Isolated;
+            let rate = FailureRate::of(observed.iter().map(|one| &one.attempt).filter(own));
             Known { power_bp: FLAKES_BP.map(|bp| detection_power_bp(rate.n_runs, bp)), test, rate }
         };
         BurnIn(tests.iter().map(known).collect())
@@ -114,10 +114,10 @@ impl BurnIn {
 
 impl fmt::Display for BurnIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<30} {:<32} {:>8} {:>8}", "TEST", "RATE, 95 % INTERVAL", "5 %", "1 %")?;
+        write!(f, "{:<26} {:<39} {:>5} {:>5}", "TEST", "RATE ALONE, 95 % INTERVAL", "5 %", "1 %")?;
         for known in &self.0 {
             let [five, one] = known.power_bp.map(|bp| format!("{} %", (bp + 50) / 100));
-            write!(f, "\n{:<30} {:<32} {five:>8} {one:>8}", known.test.as_str(), known.rate.to_string())?;
+            write!(f, "\n{:<26} {:<39} {five:>5} {one:>5}", known.test.as_str(), known.rate.to_string())?;
         }
         f.write_str("\n\nThe last columns are the chance that so many runs would have shown a test that")?;
         f.write_str("\nfails at 5 %, or at 1 %, at least once.")
@@ -126,6 +126,7 @@ impl fmt::Display for BurnIn {
 
 #[cfg(test)]
 mod tests {
+    use sm_model::test_report::AttemptOutcome;
     use sm_vmtest::suite::catalog;
 
     use super::*;
@@ -154,10 +155,11 @@ mod tests {
 
     #[test]
     fn repeats_are_told_with_their_worth() {
-        let observed = vec![seen("4893.0.0", AttemptOutcome::Pass, ""); 20];
+        let mut observed = vec![seen("4893.0.0", AttemptOutcome::Pass, ""); 20];
+        observed.iter_mut().for_each(|one| one.attempt.isolation = Isolation::Isolated);
         let tests: Vec<_> = catalog::ALL.iter().filter(|test| test.name == "boot.uefi").collect();
         let text = BurnIn::of(&tests, &observed).to_string();
-        assert!(text.contains("0 of 20 failed (0.0 to 16.1 %)"), "{text}");
-        assert!(text.contains("64 %     18 %"), "{text}");
+        assert!(text.contains("0 of 20 failed, 1.1 % (0.0 to 11.7 %)"), "{text}");
+        assert!(text.contains("64 %  18 %"), "{text}");
     }
 }

@@ -1,11 +1,14 @@
 //! `stationmaster test list`: every test, also those that do not exist yet, with the reason.
 
-use std::fmt;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
 use sm_vmtest::suite::catalog::{Class, Gate, Means, Test};
 
-use super::Choice;
+use super::{Choice, LISTS, external_folder};
 use crate::context::{Context, Outcome};
 
 /// Which tests to show.
@@ -13,9 +16,9 @@ use crate::context::{Context, Outcome};
 pub(super) struct Args {
     #[command(flatten)]
     choice: Choice,
-    /// Folder of external tests, in kola's form.
-    #[arg(long, value_name = "DIR", default_value = "os/boxcar/tests/external")]
-    external: std::path::PathBuf,
+    /// Folder of external tests, in kola's form [default: the project's own].
+    #[arg(long, value_name = "DIR")]
+    external: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
@@ -33,7 +36,8 @@ struct Entry {
 struct List(Vec<Entry>);
 
 pub(super) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-    ctx.data(&List(args.choice.tests(&args.external)?.into_iter().map(Entry::of).collect()))?;
+    let external = external_folder(args.external.as_deref(), Path::new(LISTS))?;
+    ctx.data(&List(args.choice.tests(&external)?.into_iter().map(Entry::of).collect()))?;
     Ok(Outcome::Done)
 }
 

@@ -10,10 +10,7 @@ use sm_model::{
     test_report::{FailureSignature, Scenario, TestId},
 };
 use sm_release::quarantine::{Entry, MAX_TERM_DAYS, Quarantine, QuarantineProblem, over_budget, standing};
-use sm_store::{
-    TestHistory,
-    test_history::{AttemptFilter, Observed},
-};
+use sm_store::test_history::{AttemptFilter, Observed};
 use sm_vmtest::suite::catalog::{self, Gate};
 
 use super::Store;
@@ -182,7 +179,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     match &args.verb {
         Verb::Add(add) => add.run(ctx),
         Verb::List(list) => {
-            let history = TestHistory::open(&list.store.db)?;
+            let history = list.store.read()?;
             ctx.data(&Muted { now: SystemClock.now(), quarantines: standing(&history.quarantines()?) })?;
             Ok(Outcome::Done)
         }
@@ -192,7 +189,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
 
 impl Add {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let mut history = TestHistory::open(&self.store.db)?;
+        let mut history = self.store.read()?;
         let observed = history.attempts(AttemptFilter { test: Some(&self.test), since: None })?;
         let standing = standing(&history.quarantines()?);
         let quarantine = self.quarantine(&observed, &standing, SystemClock.now())?;
@@ -208,8 +205,7 @@ impl Add {
         standing: &[Quarantine],
         now: Timestamp,
     ) -> anyhow::Result<Quarantine> {
-        let gate = catalog::ALL.iter().find(|test| test.name == self.test.as_str()).map(|test| test.gate);
-        if gate != Some(Gate::Blocking) {
+        if gate(&self.test) != Some(Gate::Blocking) {
             return Err(Refused::NotBlocking(self.test.clone()).into());
         }
         let scenario: Scenario = self.scenario.iter().cloned().collect();
@@ -238,6 +234,14 @@ impl Add {
         within_budget(&quarantine, standing, now)?;
         Ok(quarantine)
     }
+}
+
+/// What a test's failure means; what consoles said, dirt, and tests from outside are not in the catalog, and block.
+fn gate(test: &TestId) -> Option<Gate> {
+    let name = test.as_str();
+    let known = catalog::ALL.iter().find(|test| test.name == name).map(|test| test.gate);
+    let is_found = ["console.", "dirt.", "ext."].iter().any(|kind| name.starts_with(kind));
+    known.or(is_found.then_some(Gate::Blocking))
 }
 
 /// The one failure whose signature begins so.
@@ -274,10 +278,11 @@ fn within_budget(new: &Quarantine, standing: &[Quarantine], now: Timestamp) -> R
 
 impl Lift {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let mut history = TestHistory::open(&self.store.db)?;
+        let mut history = self.store.read()?;
         let is_meant = |one: &&Quarantine| {
             one.test == self.test
                 && one.channel == self.channel
+                && !self.signature.is_empty()
                 && one.signature.0.to_string().starts_with(&self.signature)
         };
         let standing = standing(&history.quarantines()?);
@@ -384,6 +389,12 @@ mod tests {
         for test in ["boot.uefi", "image.size-budget", "x.unknown"] {
             assert!(asked(&add(test), &[]).unwrap_err().contains("no blocking test"), "{test}");
         }
+    }
+
+    #[test]
+    fn what_consoles_said_can_be_muted() {
+        assert!(asked(&add("console.segfault"), &[]).is_ok());
+        assert!(asked(&add("dirt.net.listeners"), &[]).is_ok());
     }
 
     #[test]

@@ -98,7 +98,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
 }
 
 /// `BOARD/VERSION` of `BOARD/reports/VERSION-DIGEST/REPORT`.
-fn beside(report: &Path, version: &str) -> anyhow::Result<PathBuf> {
+pub(super) fn beside(report: &Path, version: &str) -> anyhow::Result<PathBuf> {
     let place = report.canonicalize().with_context(|| format!("cannot find `{}`", report.display()))?;
     let board = place.ancestors().nth(3).context("the report does not lie beside a release")?;
     Ok(board.join(version))

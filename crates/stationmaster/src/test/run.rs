@@ -50,10 +50,13 @@ pub(super) struct Telling {
 }
 
 pub(super) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-    let tests = args.choice.tests(&args.places.external())?;
+    let tests = args.choice.tests(&args.places.external()?)?;
     let image = args.image.as_deref().context("no release was named")?;
     let bench = Bench::set_up(image, &args.places, ctx)?;
-    for _ in (0..args.repeat).take_while(|_| !bench.is_cancelled()) {
+    for round in (1..=args.repeat).take_while(|_| !bench.is_cancelled()) {
+        if args.repeat > 1 {
+            ctx.progress.note(&format!("round {round} of {}", args.repeat));
+        }
         bench.run(&tests, Isolation::Suite)?;
     }
     if !args.no_rerun {
@@ -70,16 +73,26 @@ impl Telling {
         tests: &[&'static Test],
         ctx: &Context<'_>,
     ) -> anyhow::Result<Outcome> {
-        let not_yet = if self.allow_not_yet { NotYet::IsAllowed } else { NotYet::Counts };
-        let (matrix, report) = bench.matrix(tests, not_yet)?;
-        self.write_junit(&matrix)?;
+        let (matrix, report) = bench.matrix(tests, self.not_yet())?;
         let judged = Judged::new(matrix, report);
-        if self.tap {
-            ctx.line(tap::text(&judged.matrix).trim_end())?
-        } else {
-            ctx.data(&judged)?
-        }
+        self.print(&judged.matrix, &judged, ctx)?;
         Ok(judged.answer.outcome())
+    }
+
+    /// What becomes of tests of what does not exist yet.
+    pub(super) const fn not_yet(&self) -> NotYet {
+        if self.allow_not_yet { NotYet::IsAllowed } else { NotYet::Counts }
+    }
+
+    /// Writes the matrix as it is wanted; as text or JSON it is part of `whole`.
+    pub(super) fn print<T: serde::Serialize + std::fmt::Display>(
+        &self,
+        matrix: &Matrix,
+        whole: &T,
+        ctx: &Context<'_>,
+    ) -> anyhow::Result<()> {
+        self.write_junit(matrix)?;
+        if self.tap { Ok(ctx.line(tap::text(matrix).trim_end())?) } else { ctx.data(whole) }
     }
 
     fn write_junit(&self, matrix: &Matrix) -> anyhow::Result<()> {

@@ -6,9 +6,11 @@ use sm_host::clock::SystemClock;
 
 use super::*;
 use crate::suite::{
+    audit::audit,
     bench::{Base as Copied, Stage},
     pretence::{Guest, Pretence},
     release::{Others, Release},
+    report,
     room::Room,
     sample,
 };
@@ -34,6 +36,29 @@ static GOOD: Test = cloned(
 );
 static NEVER_ENDS: Test =
     cloned("x.never-ends", Means::Clone(|_, machine| machine.ask("echo half; sleep 1000").map(Findings::of)));
+static IGNORES_SIGTERM: Test = cloned(
+    "x.ignores-sigterm",
+    Means::Clone(|_, machine| {
+        machine.ask("trap '' TERM HUP INT; while :; do sleep 1000; done").map(Findings::of)
+    }),
+);
+static FLOODS: Test = Test {
+    limit: Limit::Here(Duration::from_secs(5)),
+    ..cloned("x.floods", Means::Clone(|_, machine| machine.ask("yes 0123456789").map(Findings::of)))
+};
+static ENDS_ITS_SHELL: Test =
+    cloned("x.ends-its-shell", Means::Clone(|_, machine| machine.ask("kill -9 $PPID").map(Findings::of)));
+static SAYS_MUCH: Test = Test {
+    limit: Limit::Here(Duration::from_secs(60)),
+    ..cloned(
+        "x.says-much",
+        Means::Clone(|bench, machine| {
+            let said = machine.ask("head -c 12000000 /dev/zero | tr '\\0' x")?;
+            bench.note(&said);
+            Ok(Findings::with("much", [said]))
+        }),
+    )
+};
 static PANICS: Test = cloned("x.panics", Means::Clone(|_, _| panic!("on purpose")));
 static FORKS: Test = cloned(
     "x.forks",
@@ -134,6 +159,74 @@ fn emergency_mode_fails_at_once_with_the_console_for_all_who_wanted_a_copy() {
     assert!(good.evidence.iter().any(|log| log.text.contains("emergency mode")));
     assert_eq!(outcome(&tried, "console.emergency-mode").0, &AttemptOutcome::Fail);
     assert_eq!(outcome(&tried, "x.boots").0, &AttemptOutcome::Pass);
+}
+
+#[test]
+fn a_test_that_ignores_signals_floods_its_answer_or_ends_its_shell_does_not_touch_the_next() {
+    let tried = tried(&[&IGNORES_SIGTERM, &FLOODS, &ENDS_ITS_SHELL, &GOOD], &[], PLENTY);
+    for test in ["x.ignores-sigterm", "x.floods"] {
+        assert_eq!(outcome(&tried, test).0, &AttemptOutcome::Timeout, "{:?}", outcome(&tried, test));
+    }
+    let flood = tried.iter().find(|one| one.attempt.test.as_str() == "x.floods").unwrap();
+    assert!(flood.log.contains("0123456789") && flood.log.len() < 1 << 20, "{} bytes", flood.log.len());
+    let (ended, message) = outcome(&tried, "x.ends-its-shell");
+    assert_eq!(ended, &AttemptOutcome::Fail, "{message}");
+    assert_eq!(outcome(&tried, "x.good").0, &AttemptOutcome::Pass);
+}
+
+#[test]
+fn of_a_test_that_says_much_the_report_stays_small_and_the_log_is_bounded() {
+    let tried = tried(&[&SAYS_MUCH], &[], PLENTY);
+    let (failed, message) = outcome(&tried, "x.says-much");
+    assert_eq!(failed, &AttemptOutcome::Fail);
+    assert!(message.len() < 1000, "{} bytes", message.len());
+    let folder = tempfile::tempdir().unwrap();
+    let (report, path) = report::add(folder.path(), &sample::subject(), tried).unwrap();
+    let bounds = report.attempts.iter().flat_map(|attempt| &attempt.logs).map(|log| log.size_bytes).max();
+    assert!(bounds.is_some_and(|n_bytes| n_bytes <= 8 << 20), "{bounds:?}");
+    assert!(path.metadata().unwrap().len() < 1 << 20);
+    assert_eq!(audit(&path, &report, None).problems, [""; 0]);
+}
+
+#[test]
+fn qemu_that_is_killed_is_never_the_images_fault_and_the_next_machine_is_another() {
+    let tried = tried(&[&BOOTS, &GOOD], &[("x.boots", Guest::Killed)], PLENTY);
+    let (error, message) = outcome(&tried, "x.boots");
+    assert_eq!(error, &AttemptOutcome::Error { class: "qemu-crash".into() }, "{message}");
+    assert!(message.contains("signal: 9"), "{message}");
+    assert_eq!(outcome(&tried, "x.good").0, &AttemptOutcome::Pass);
+}
+
+#[test]
+fn logs_that_are_no_text_are_kept_and_touch_nobody() {
+    let tried = tried(&[&BOOTS, &GOOD], &[("x.boots", Guest::Garbled)], PLENTY);
+    assert_eq!(outcome(&tried, "x.boots").0, &AttemptOutcome::Pass, "{:?}", outcome(&tried, "x.boots"));
+    let boots = tried.iter().find(|one| one.attempt.test.as_str() == "x.boots").unwrap();
+    assert!(boots.evidence.iter().all(|log| log.text.contains('\u{fffd}')), "both logs are there");
+    assert_eq!(outcome(&tried, "x.good").0, &AttemptOutcome::Pass);
+}
+
+#[test]
+fn a_disk_that_a_test_filled_is_not_in_the_way_of_the_next() {
+    let seen = std::sync::Mutex::new(Vec::new());
+    static FILLS: Test = cloned(
+        "x.fills",
+        Means::Clone(|bench, _| {
+            let large = bench.dir().join("copy/disk.qcow2");
+            std::fs::File::create(&large).and_then(|file| file.set_len(1 << 40)).unwrap();
+            Ok(Findings::of(large.display().to_string()))
+        }),
+    );
+    let note = |one: &Tried, _: &AtomicBool| {
+        let name = &one.attempt.message;
+        let filled = one.attempt.test.as_str() == "x.fills";
+        seen.lock().unwrap().extend(filled.then(|| std::path::PathBuf::from(name)));
+        let left = seen.lock().unwrap().iter().filter(|path| path.exists()).count();
+        assert!(filled || left == 0, "the disk is still there when {} ends", one.attempt.test);
+    };
+    let tried = run_until(&[&FILLS, &GOOD], &[], PLENTY, note);
+    assert_eq!(seen.lock().unwrap().len(), 1, "{tried:?}");
+    assert_eq!(outcome(&tried, "x.good").0, &AttemptOutcome::Pass);
 }
 
 #[test]

@@ -15,6 +15,13 @@ const MAX_HEADER_LINES: usize = 50;
 /// Longest that a test may take unless it says otherwise: kola's.
 const DEFAULT_MINUTES: u64 = 10;
 
+/// Longest that a test may ask for: a typing error must not hold a run for years.
+const MAX_MINUTES: u64 = 24 * 60;
+/// Largest memory, and largest disk, that a test may ask for.
+const MAX_MIB: u32 = 1 << 20;
+/// Most disks that a test may ask for beside the first.
+const MAX_DISKS: usize = 16;
+
 /// Metadata as kola defines it. A key that we do not know is refused: it might be what the test depends on.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
@@ -41,7 +48,10 @@ struct Metadata {
 }
 
 /// What a test's header and its directory's `kola.json` say; the header goes before.
-pub(super) fn wishes(program: &[u8], beside: Option<&str>, arch: Arch) -> Result<Wishes, String> {
+///
+/// # Errors
+/// With what is not understood, or cannot be had anywhere.
+pub fn wishes(program: &[u8], beside: Option<&str>, arch: Arch) -> Result<Wishes, String> {
     let mut merged = match beside {
         Some(text) => serde_json::from_str(text).map_err(|error| format!("`kola.json`: {error}"))?,
         None => Map::new(),
@@ -77,6 +87,14 @@ fn scalar(text: &str) -> Value {
 
 impl Metadata {
     fn understood(&self, arch: Arch) -> Result<Wishes, String> {
+        let bounds = [
+            ("timeoutMin", self.timeout_min, MAX_MINUTES),
+            ("minMemory", u64::from(self.min_memory), u64::from(MAX_MIB)),
+            ("additionalDisks", self.additional_disks.len() as u64, MAX_DISKS as u64),
+        ];
+        if let Some((key, found, most)) = bounds.into_iter().find(|(_, found, most)| found > most) {
+            return Err(format!("`{key}`: {found} is more than {most}"));
+        }
         let disks = self.additional_disks.iter().map(|disk| mebibytes(disk)).collect::<Result<_, _>>()?;
         let minutes = if self.timeout_min == 0 { DEFAULT_MINUTES } else { self.timeout_min };
         let needs = Needs { memory_mib: self.min_memory.max(Needs::ONE.memory_mib), ..Needs::ONE };
@@ -131,7 +149,10 @@ fn mebibytes(disk: &str) -> Result<u32, String> {
         (_, Some(n)) => n.parse().ok(),
         _ => None,
     };
-    scaled.ok_or_else(|| format!("`additionalDisks`: `{disk}` is no size: expected `5G` or `512M`"))
+    let bounded = scaled.filter(|mib| *mib > 0 && *mib <= MAX_MIB);
+    bounded.ok_or_else(|| {
+        format!("`additionalDisks`: `{disk}` is no size of at most 1024G: expected `5G` or `512M`")
+    })
 }
 
 #[cfg(test)]
@@ -140,6 +161,20 @@ mod tests {
 
     fn of(program: &str) -> Result<Wishes, String> {
         wishes(program.as_bytes(), None, Arch::Amd64)
+    }
+
+    #[test]
+    fn what_no_host_has_is_refused() {
+        for (wish, key) in [
+            (format!("\"timeoutMin\": {}", u64::MAX), "timeoutMin"),
+            (format!("\"minMemory\": {}", u32::MAX), "minMemory"),
+            ("\"additionalDisks\": [\"4000000G\"]".to_owned(), "additionalDisks"),
+            ("\"additionalDisks\": [\"0G\"]".to_owned(), "additionalDisks"),
+            (format!("\"additionalDisks\": [{}\"1G\"]", "\"1G\", ".repeat(20)), "additionalDisks"),
+        ] {
+            let refused = of(&format!("# kola: {{{wish}}}\n")).unwrap_err();
+            assert!(refused.contains(key), "{wish}: {refused}");
+        }
     }
 
     #[test]
