@@ -41,7 +41,7 @@ pub enum VmError {
         console: PathBuf,
     },
     /// The guest rebooted, or its shell died, in the middle of a command.
-    #[error("the guest rebooted while it ran `{command}`")]
+    #[error("the guest rebooted, or its shell died, while it ran `{command}`")]
     Rebooted {
         /// The command.
         command: String,

@@ -219,6 +219,9 @@ impl Vm {
         let (started, seen) = (Instant::now(), console.len_bytes());
         let mut running = RunningMachine::launch(host.runner, &host.programs, &machine)?;
         let shell = running.connect(&guest_socket(sockets.path()))?;
+        if let Some(state) = &machine.resumed_from {
+            running.go_on_from(state)?;
+        }
         Ok(Vm {
             machine: running,
             guest: Guest::new(shell, console.clone()),

@@ -42,7 +42,8 @@ pub struct RunningMachine {
 }
 
 impl RunningMachine {
-    /// Starts `machine` and returns once its control connection answers.
+    /// Starts `machine` and returns once its control connection answers. One that goes on from a saved state does so when it is
+    /// [told to](Self::go_on_from).
     ///
     /// The machine ends when the calling thread does. All of its paths must be absolute: QEMU runs in the directory of its
     /// messages, where it may leave a core file.
@@ -70,15 +71,15 @@ impl RunningMachine {
             // A machine that cannot run often ends QEMU just then, and how it ended tells more than the broken connection.
             Err(error) => return Err(ending(&mut qemu, &machine.messages, |_| true).unwrap_or(error)),
         };
-        let mut running = RunningMachine { qemu, monitor, messages: machine.messages.clone() };
-        if let Some(state) = &machine.resumed_from {
-            running.go_on_from(state)?;
-        }
-        Ok(running)
+        Ok(RunningMachine { qemu, monitor, messages: machine.messages.clone() })
     }
 
-    /// Reads the saved state and lets the guest go on from it.
-    fn go_on_from(&mut self, state: &Path) -> Result<(), QemuError> {
+    /// Reads the saved state and lets the guest go on from it. Whoever listened at its ports when it was saved has to be
+    /// connected again before: a guest whose port nobody listens at reads the end of its input there.
+    ///
+    /// # Errors
+    /// When QEMU cannot read the state in time.
+    pub fn go_on_from(&mut self, state: &Path) -> Result<(), QemuError> {
         let deadline = Instant::now() + START;
         self.monitor.execute_with("migrate-set-capabilities", &without_memory())?;
         self.monitor.execute_with("migrate-incoming", &json!({ "uri": uri(state) }))?;
