@@ -124,7 +124,7 @@ fn row(line: &Line, paint: Paint) -> String {
 }
 
 /// `61.2 s`; nothing for what took no time to speak of.
-pub fn seconds(millis: u64) -> String {
+fn seconds(millis: u64) -> String {
     let tenths = millis.saturating_add(50) / 100;
     if tenths == 0 { String::new() } else { format!("{}.{} s", tenths / 10, tenths % 10) }
 }

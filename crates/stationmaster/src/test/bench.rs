@@ -39,7 +39,7 @@ use sm_vmtest::suite::{
     matrix::{Matrix, NotYet, Rules},
     report::{self, Subject},
     run::{Tried, not_yet, run},
-    table::{self, shape},
+    table::shape,
 };
 
 use super::{Places, release, scratch::Scratch, stage};
