@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     fmt,
     io::{self, Write},
+    path::Path,
     process::ExitCode,
 };
 
@@ -93,6 +94,11 @@ impl Context<'_> {
     pub(crate) fn json_document<T: serde::Serialize>(&self, document: &T) -> anyhow::Result<()> {
         Ok(self.line(serde_json::to_string_pretty(document)?)?)
     }
+}
+
+/// Writes a path into a document as people see it: one that is not UTF-8 must not take the answer away after the work is done.
+pub(crate) fn path<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 #[derive(serde::Serialize)]

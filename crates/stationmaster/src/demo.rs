@@ -10,11 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use rand_core::OsRng;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256 as Hasher};
-use sm_compose::build::World;
+use sm_compose::{build::World, recipe};
 use sm_host::clock::SystemClock;
 use sm_model::{Arch, Sha256};
 use sm_pipeline::demo::{self, DemoPlan, DemoReport, Extent, Surroundings};
@@ -103,6 +103,8 @@ impl fmt::Display for Shown {
 pub(crate) fn run(args: &Args, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
     let arch = Arch::Amd64;
     let plan = plan(args, arch)?;
+    // Nothing is made for a recipe that is wrong.
+    recipe::load(&plan.recipe, &[])?;
     let mut shown = Shown::default();
     let workplace = Workplace {
         recipe: &plan.recipe,
@@ -125,6 +127,11 @@ fn plan(args: &Args, arch: Arch) -> anyhow::Result<DemoPlan> {
     let variant = |name: &str| args.recipe.with_file_name("variants").join(format!("{name}.toml"));
     let (extent, out) = if args.smoke { (Extent::Smoke, "out/smoke") } else { (Extent::Whole, "out/demo") };
     let out = args.out.clone().unwrap_or_else(|| out.into());
+    ensure!(
+        out.to_str().is_some(),
+        "`{}` is not UTF-8: expected a name that fits into commands",
+        out.display()
+    );
     Ok(DemoPlan {
         out: std::path::absolute(&out).with_context(|| format!("cannot use `{}`", out.display()))?,
         recipe: args.recipe.clone(),

@@ -156,6 +156,7 @@ fn diff(old: &Path, new: &Path, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
 /// A lock in a few words, and what it changed.
 #[derive(Debug, serde::Serialize)]
 struct Summary {
+    #[serde(serialize_with = "crate::context::path")]
     path: PathBuf,
     arch: Arch,
     n_packages: usize,

@@ -37,7 +37,7 @@ mod vm;
 mod vote;
 mod workshop;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -182,8 +182,8 @@ fn run(verb: &Verb, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
 ///
 /// # Errors
 /// When it is no command line, or as the verb.
-fn run_line(line: &[String], ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-    let words = std::iter::once("stationmaster").chain(line.iter().map(String::as_str));
+fn run_line<W: Clone + Into<OsString>>(line: &[W], ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+    let words = std::iter::once("stationmaster".into()).chain(line.iter().cloned().map(W::into));
     run(&Cli::try_parse_from(words)?.verb, ctx)
 }
 

@@ -108,6 +108,7 @@ enum Console {
 /// A started machine, for `--json`.
 #[derive(serde::Serialize)]
 struct Started {
+    #[serde(serialize_with = "crate::context::path")]
     folder: PathBuf,
     ssh: Option<String>,
     accelerator: String,

@@ -63,6 +63,7 @@ impl fmt::Display for Checked {
 /// A release that was composed.
 #[derive(Debug, Serialize)]
 pub(super) struct Composed {
+    #[serde(serialize_with = "crate::context::path")]
     pub(super) directory: PathBuf,
     pub(super) is_current: bool,
     pub(super) manifest_sha256: Sha256,

@@ -64,6 +64,7 @@ enum CompressionArg {
 
 #[derive(serde::Serialize)]
 struct Built {
+    #[serde(serialize_with = "crate::context::path")]
     payload: PathBuf,
     size_bytes: u64,
     sha256: Sha256,

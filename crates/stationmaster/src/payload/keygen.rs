@@ -38,7 +38,9 @@ pub(crate) struct Args {
 
 #[derive(serde::Serialize)]
 struct KeyPair {
+    #[serde(serialize_with = "crate::context::path")]
     private: PathBuf,
+    #[serde(serialize_with = "crate::context::path")]
     public: PathBuf,
     fingerprint_sha256: String,
 }

@@ -33,6 +33,7 @@ pub(crate) struct Args {
 
 #[derive(serde::Serialize)]
 struct Shown {
+    #[serde(serialize_with = "crate::context::path")]
     payload: PathBuf,
     file_bytes: u64,
     payload_bytes: u64,

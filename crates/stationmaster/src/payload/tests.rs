@@ -167,3 +167,14 @@ fn missing_files_and_wrong_keys_are_named() {
     assert!(format!("{error:#}").contains("expected `PUBLIC KEY`"), "{error:#}");
     assert!(Path::new(&folder.path("update.gz")).exists());
 }
+
+#[test]
+fn an_answer_is_given_for_a_path_that_is_no_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = tempfile::tempdir().unwrap();
+    let keys = place.path().join(std::ffi::OsStr::from_bytes(b"keys-\xff"));
+    let line = ["payload".as_ref(), "keygen".as_ref(), keys.as_os_str()];
+    let Line { args } = Line::try_parse_from(line).unwrap();
+    assert!(matches!(run(&args, &Context::silent(true)), Ok(Outcome::Done)));
+    assert!(keys.join("update-payload-key.key.pem").is_file());
+}

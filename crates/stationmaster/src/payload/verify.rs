@@ -42,6 +42,7 @@ pub(crate) struct Args {
 
 #[derive(serde::Serialize)]
 struct Checked {
+    #[serde(serialize_with = "crate::context::path")]
     payload: PathBuf,
     size_bytes: u64,
     sha256: Sha256,

@@ -1,10 +1,15 @@
 //! `release run`: the steps that the system does: compose, compare, test. Everything that is recorded is not done again, and what
 //! was done but not recorded, because the machine stopped in between, is found and recorded.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use sm_compose::release::ReleaseDir;
+use sm_host::files::FileError;
 use sm_model::{Board, Channel, FileName, TrainId, train::PlannedRelease};
 use sm_release::train::command::Which;
 use sm_store::LockHeld;
@@ -112,17 +117,20 @@ impl Running<'_> {
         Ok(found)
     }
 
-    fn compose_line(&self, plan: &PlannedRelease) -> Vec<String> {
-        let path = |path: &Path| path.display().to_string();
-        let mut line: Vec<String> =
-            ["compose", "--channel", &plan.channel.to_string(), "--version"].map(str::to_owned).into();
-        line.push(plan.version.to_string());
-        line.extend(["--recipe".to_owned(), path(&self.args.recipe)]);
-        line.extend(["--key".to_owned(), path(&self.args.payload_key)]);
-        line.extend(["--out".to_owned(), path(&self.args.staged)]);
+    fn compose_line(&self, plan: &PlannedRelease) -> Vec<OsString> {
+        let mut line = words(["compose", "--channel", &plan.channel.to_string()]);
+        line.extend(words(["--version", &plan.version.to_string()]));
+        let paths = [
+            ("--recipe", Some(&self.args.recipe)),
+            ("--key", Some(&self.args.payload_key)),
+            ("--out", Some(&self.args.staged)),
+            ("--agent", self.args.agent.as_ref()),
+        ];
+        for (option, path) in paths {
+            line.extend(path.into_iter().flat_map(|path| [option.into(), path.into()]));
+        }
         // Twice, so that a release can be composed anew by anybody; what differs fails `image.reproducible`.
-        line.push("--verify".to_owned());
-        line.extend(self.args.agent.iter().flat_map(|agent| ["--agent".to_owned(), path(agent)]));
+        line.push("--verify".into());
         line
     }
 
@@ -159,10 +167,10 @@ impl Running<'_> {
         let manifest = staged.manifest_sha256();
         let folder = reports::folder(staged.path(), staged.manifest().version, &manifest, None)?;
         if reports_in(&folder)?.is_empty() {
-            let mut line = vec!["test".to_owned(), staged.path().display().to_string()];
-            line.extend(["--recipe".to_owned(), self.args.recipe.display().to_string()]);
-            line.extend(["--db".to_owned(), project.database().display().to_string()]);
-            line.extend(self.args.suite.iter().flat_map(|suite| ["--suite".to_owned(), suite.clone()]));
+            let mut line = vec!["test".into(), staged.path().into()];
+            line.extend(["--recipe".into(), self.args.recipe.clone().into()]);
+            line.extend(["--db".into(), project.database().into()]);
+            line.extend(self.args.suite.iter().flat_map(|suite| words(["--suite", suite])));
             self.verb(&line)?;
         }
         for report in reports_in(&folder)? {
@@ -172,14 +180,22 @@ impl Running<'_> {
     }
 
     /// Runs another verb as if it had been typed.
-    fn verb(&self, line: &[String]) -> anyhow::Result<Outcome> {
+    fn verb(&self, line: &[OsString]) -> anyhow::Result<Outcome> {
         crate::run_line(line, self.ctx)
     }
 }
 
+fn words<const N: usize>(words: [&str; N]) -> Vec<OsString> {
+    words.map(OsString::from).into()
+}
+
 /// Test reports of a folder, in the order they were made.
 fn reports_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(vec![]) };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => return Err(FileError::io("list", folder)(error).into()),
+    };
     let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
     // SUITE-NUMBER.json, as `stationmaster test` names them.
     let is_report = |path: &PathBuf| {

@@ -62,6 +62,7 @@ pub(crate) struct Judged {
     #[serde(flatten)]
     pub(super) matrix: Matrix,
     /// The report with every attempt.
+    #[serde(serialize_with = "crate::context::path")]
     pub(crate) report: PathBuf,
     /// What it adds up to.
     pub(crate) answer: Answer,
