@@ -72,12 +72,12 @@ impl Guest {
     /// When it does not end in time or the guest reboots; a script that fails is an answer.
     pub fn run(&mut self, command: &str, deadline: Deadline) -> Result<Answer, VmError> {
         let mark = self.send(command)?;
-        let what = format!("the end of `{command}`");
+        let what = format!("the end of `{}`", brief(command));
         match self.listen(Some(&mark), &what, deadline, &mut || Ok(()))? {
             Heard::Answer(answer) => Ok(answer),
             Heard::Hello(id) => {
                 self.boot = Some(id);
-                Err(VmError::Rebooted { command: command.to_owned() })
+                Err(VmError::Rebooted { command: brief(command) })
             }
         }
     }
@@ -92,7 +92,7 @@ impl Guest {
             Ok(answer.output.trim().to_owned())
         } else {
             Err(VmError::Command {
-                command: command.to_owned(),
+                command: brief(command),
                 exit: answer.exit,
                 output: end_of(&answer.output),
             })
@@ -200,6 +200,20 @@ fn is_pause(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
+/// A script in a few words: a short one itself; of a long one its first line, which may be a comment that tells what it is.
+fn brief(script: &str) -> String {
+    const MAX_CHARS: usize = 120;
+    let script = script.trim();
+    let first = script.lines().next().unwrap_or_default();
+    if let Some(name) = first.strip_prefix("# ") {
+        return name.to_owned();
+    }
+    if script.chars().count() <= MAX_CHARS && first == script {
+        return script.to_owned();
+    }
+    first.chars().take(MAX_CHARS).chain(['…']).collect()
+}
+
 fn end_of(output: &str) -> String {
     let lines: Vec<&str> = output.trim().lines().collect();
     lines[lines.len().saturating_sub(5)..].join(" | ")
@@ -275,6 +289,14 @@ mod tests {
         let guest = &mut machine.guest;
         assert_ne!(guest.run("if then (", soon()).unwrap().exit, 0);
         assert_eq!(guest.run_ok("echo still here", soon()).unwrap(), "still here");
+    }
+
+    #[test]
+    fn a_long_script_is_told_by_its_first_line() {
+        assert_eq!(brief("echo a"), "echo a");
+        assert_eq!(brief("\n# the external test\ncat > /tmp/a\n"), "the external test");
+        assert_eq!(brief("cat > /tmp/a <<'END'\nmuch\nEND\n"), "cat > /tmp/a <<'END'…");
+        assert_eq!(brief(&"ä".repeat(500)).chars().count(), 121);
     }
 
     #[test]

@@ -22,6 +22,8 @@ const DOES_NOT_APPLY: u8 = 77;
 const MAX_REBOOTS: usize = 10;
 /// Most that is sent at a time: a command line of a shell must hold it.
 const CHUNK_BYTES: usize = 48 << 10;
+/// Most of what it says that is passed on at a time, and after which no more is.
+const MAX_SAID_BYTES: u32 = 4 << 20;
 /// Largest file of a test's data.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 
@@ -61,11 +63,12 @@ fn last_line(output: &str) -> String {
     output.trim().lines().next_back().unwrap_or("it said nothing").to_owned()
 }
 
-/// Runs the program as a unit until it ends or asks for a reboot. Everything it started is gone then.
+/// Runs the program as a unit until it ends or asks for a reboot. Everything it started is gone then. What it says is passed on as it
+/// comes, so that a program that never ends is known by its last words; of endless ones the beginning.
 fn script(mark: &str) -> String {
     let unit = "stationmaster-external";
     format!(
-        r#"
+        r#"# the external test
 cat > /tmp/autopkgtest-reboot-prepare <<'END'
 #!/bin/sh
 printf %s "$1" > {PLACE}/reboot-mark.new && mv {PLACE}/reboot-mark.new {PLACE}/reboot-mark
@@ -81,7 +84,15 @@ systemd-run --quiet --unit={unit} --property=Type=exec --property=RemainAfterExi
     --property=StandardOutput=append:{PLACE}/output --property=StandardError=append:{PLACE}/output \
     --property=WorkingDirectory={PLACE} --setenv=KOLA_EXT_DATA={PLACE}/data --setenv=HOME=/root \
     --setenv=AUTOPKGTEST_REBOOT_MARK={mark} {PLACE}/program || exit 126
+said=0
+say() {{
+    size=$(stat --format=%s {PLACE}/output)
+    [ "$size" -le "$said" ] || [ "$said" -ge {MAX_SAID_BYTES} ] && return
+    tail -c "+$((said + 1))" {PLACE}/output | head -c "$((size - said))" | head -c {MAX_SAID_BYTES}
+    said=$size
+}}
 while :; do
+    say
     [ -e {PLACE}/reboot-mark ] && status={WANTS_REBOOT} && break
     case "$(systemctl show --property=SubState --value {unit})" in
         running|start) sleep 0.2;;
@@ -90,7 +101,7 @@ while :; do
 done
 systemctl stop {unit} 2>/dev/null
 systemctl reset-failed {unit} 2>/dev/null
-cat {PLACE}/output
+say
 exit "$status"
 "#,
         mark = quoted(mark)
