@@ -38,7 +38,8 @@ use super::{
     },
     room::Needs,
     shared::{
-        cmdline::cmdline, hardening::hardening, listeners::listeners, readonly::readonly, verify::verify,
+        cmdline::cmdline, files, hardening::hardening, listeners::listeners, readonly::readonly,
+        verify::verify,
     },
 };
 
@@ -262,7 +263,12 @@ use Journey::{Life, Update};
 
 /// Every test, in the order of running: what fails fastest comes first.
 pub static ALL: &[Test] = &[
-    look("image.artifacts", NeverWaive, "every artifact is the one that the manifest names", artifacts),
+    look(
+        "image.artifacts",
+        NeverWaive,
+        "every artifact is the one that the manifest names, and says the same",
+        artifacts,
+    ),
     look(
         "image.layout",
         NeverWaive,
@@ -274,12 +280,12 @@ pub static ALL: &[Test] = &[
     look(
         "image.banned-files",
         Blocking,
-        "no leftovers, interpreters, manuals, odd names, keys",
+        "no leftovers, odd names, secrets; files of no package are reviewed",
         banned_files,
     ),
     look("image.suid-sgid", Blocking, "SUID and SGID files are the reviewed ones", suid_sgid),
     look("image.capabilities", Blocking, "files with capabilities are the reviewed ones", capabilities),
-    look("image.perms", Blocking, "nothing writable for all, known owners, list of files true", perms),
+    look("image.perms", Blocking, "nobody but root may write, known groups, list of files true", perms),
     look(
         "image.links-libs-shebangs",
         Blocking,
@@ -289,10 +295,10 @@ pub static ALL: &[Test] = &[
     look(
         "image.users-shells",
         Blocking,
-        "accounts are the reviewed ones; every password is locked",
+        "accounts, and files that let people in, are the reviewed ones",
         users_shells,
     ),
-    look("image.unit-presets", Blocking, "enabled units are the reviewed ones and can start", unit_presets),
+    look("image.unit-presets", Blocking, "what starts by itself is reviewed, and can start", unit_presets),
     look("image.kernel-config", Blocking, "kernel options are set, or unset, as reviewed", kernel_config),
     look("image.sbom-complete", NeverWaive, "every file in the bill, once, with its digest", sbom_complete),
     look("image.reproducible", Blocking, "a second composition gave the same bytes", reproducible),
@@ -330,6 +336,18 @@ pub static ALL: &[Test] = &[
     )
     .within_secs(90),
     shared("usr.readonly", NeverWaive, "/usr cannot be written to, not even by root", readonly),
+    shared(
+        "image.suid-sgid.running",
+        Blocking,
+        "a running machine has the reviewed SUID and SGID files, no others",
+        files::suid_sgid,
+    ),
+    shared(
+        "image.perms.running",
+        Blocking,
+        "a running machine has nothing writable for all, but sticky directories",
+        files::perms,
+    ),
     shared("verity.verify", NeverWaive, "/usr is verified with the manifest's root hash", verify),
     reboot("verity.tamper", NeverWaive, "a flipped bit of /usr is never read", tamper::tamper),
     journey("update.apply", NeverWaive, "the previous release updates to this one", Update, update::applied),

@@ -15,6 +15,8 @@ pub(super) struct Needs {
     pub(super) libraries: Vec<String>,
     /// Directories searched first (`DT_RUNPATH`, `DT_RPATH`); `$ORIGIN` stands for the file's own.
     pub(super) search: Vec<String>,
+    /// The processor it is for (`e_machine`).
+    pub(super) machine: u16,
 }
 
 /// Whether the bytes claim to be ELF.
@@ -32,7 +34,7 @@ pub(super) fn needs(bytes: &[u8]) -> Result<Option<Needs>, object::read::Error> 
     if header.e_type(endian) == elf::ET_REL {
         return Ok(None);
     }
-    let mut needs = Needs::default();
+    let mut needs = Needs { machine: header.e_machine(endian).0, ..Needs::default() };
     for program_header in header.program_headers(endian, bytes)? {
         if let Some(interpreter) = program_header.interpreter(endian, bytes)? {
             needs.interpreter = Some(text(interpreter));

@@ -33,6 +33,10 @@ pub struct Facts {
     pub contents: Fact<BTreeMap<String, Listed>>,
     /// The bill of materials.
     pub bill: Fact<Bill>,
+    /// The text that names the version.
+    pub version_text: Fact<String>,
+    /// The text that names the root hash.
+    pub root_hash_text: Fact<String>,
     /// Packages with their versions, by name.
     pub packages: Fact<BTreeMap<String, String>>,
     /// The manifest of a second composition from the same inputs.
@@ -99,6 +103,6 @@ pub struct Bill {
 pub struct BilledFile {
     /// Digest in hexadecimal, if it names one.
     pub sha256: Option<String>,
-    /// How many components contain it.
-    pub n_owners: usize,
+    /// Names of the components that contain it.
+    pub owners: Vec<String>,
 }

@@ -58,6 +58,10 @@ pub struct Described {
     pub contents: Fact<BTreeMap<String, Listed>>,
     /// The bill of materials, as SPDX 2.3 JSON.
     pub bill: Fact<Vec<u8>>,
+    /// The text that names the version.
+    pub version_text: Fact<String>,
+    /// The text that names the root hash.
+    pub root_hash_text: Fact<String>,
     /// Versions of the packages, by name.
     pub packages: Fact<BTreeMap<String, String>>,
     /// The manifest of a second composition.
@@ -93,6 +97,8 @@ pub fn gather(
         kernel_config: described.kernel_config,
         contents: described.contents,
         bill: described.bill.and_then(|bytes| bill(&bytes)),
+        version_text: described.version_text,
+        root_hash_text: described.root_hash_text,
         packages: described.packages,
         twin: described.twin,
         manifest,
@@ -336,6 +342,8 @@ struct Spdx {
 
 #[derive(serde::Deserialize)]
 struct SpdxPackage {
+    #[serde(rename = "SPDXID")]
+    id: String,
     name: String,
 }
 
@@ -358,6 +366,7 @@ struct SpdxChecksum {
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SpdxRelationship {
+    spdx_element_id: String,
     relationship_type: String,
     related_spdx_element: String,
 }
@@ -369,15 +378,19 @@ struct SpdxRelationship {
 pub fn bill(bytes: &[u8]) -> Fact<Bill> {
     let spdx: Spdx = serde_json::from_slice(bytes)
         .map_err(|error| Stop::Broken(format!("the bill of materials is no SPDX 2.3 JSON: {error}")))?;
-    let mut owners: BTreeMap<&str, usize> = BTreeMap::new();
+    let names: BTreeMap<&str, &str> =
+        spdx.packages.iter().map(|package| (package.id.as_str(), package.name.as_str())).collect();
+    let mut owners: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for relationship in spdx.relationships.iter().filter(|one| one.relationship_type == "CONTAINS") {
-        *owners.entry(&relationship.related_spdx_element).or_default() += 1;
+        let id = relationship.spdx_element_id.as_str();
+        let owner = names.get(id).copied().unwrap_or(id).to_owned();
+        owners.entry(&relationship.related_spdx_element).or_default().push(owner);
     }
     let files = spdx.files.iter().map(|file| {
         let sha256 = file.checksums.iter().find(|checksum| checksum.algorithm == "SHA256");
         let billed = super::facts::BilledFile {
             sha256: sha256.map(|checksum| checksum.checksum_value.clone()),
-            n_owners: owners.get(file.id.as_str()).copied().unwrap_or(0),
+            owners: owners.get(file.id.as_str()).cloned().unwrap_or_default(),
         };
         (file.file_name.trim_start_matches('.').to_owned(), billed)
     });
@@ -409,6 +422,8 @@ mod tests {
             kernel_config: Ok(String::new()),
             contents: facts.contents,
             bill: Ok(b"{}".to_vec()),
+            version_text: facts.version_text,
+            root_hash_text: facts.root_hash_text,
             packages: facts.packages,
             twin: facts.twin,
         }
@@ -477,14 +492,16 @@ mod tests {
     #[test]
     fn bills_name_files_with_their_owners() {
         let bill = bill(
-            br#"{"packages": [{"name": "bash"}],
+            br#"{"packages": [{"SPDXID": "P1", "name": "bash"}],
                  "files": [{"SPDXID": "F1", "fileName": "./usr/bin/bash",
                             "checksums": [{"algorithm": "SHA256", "checksumValue": "ab"}]}],
-                 "relationships": [{"relationshipType": "CONTAINS", "relatedSpdxElement": "F1"},
-                                   {"relationshipType": "DESCRIBES", "relatedSpdxElement": "F1"}]}"#,
+                 "relationships": [
+                     {"spdxElementId": "P1", "relationshipType": "CONTAINS", "relatedSpdxElement": "F1"},
+                     {"spdxElementId": "D", "relationshipType": "DESCRIBES", "relatedSpdxElement": "F1"}]}"#,
         )
         .unwrap();
-        let expected = crate::suite::facts::BilledFile { sha256: Some("ab".into()), n_owners: 1 };
+        let expected =
+            crate::suite::facts::BilledFile { sha256: Some("ab".into()), owners: vec!["bash".into()] };
         assert_eq!(bill.files["/usr/bin/bash"], expected);
         assert_eq!(bill.components, ["bash"]);
     }

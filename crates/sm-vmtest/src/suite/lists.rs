@@ -27,6 +27,8 @@ pub struct Lists {
     pub kernel: KernelOptions,
     /// `size.toml`
     pub size: Budget,
+    /// `identity.toml`
+    pub identity: Identity,
     /// `runtime.toml`
     pub runtime: Runtime,
     /// The built-in rules for consoles and journals, and those of `console.toml`.
@@ -54,10 +56,12 @@ impl TryFrom<String> for Why {
 pub struct Permissions {
     /// SUID and SGID files, `4755 0:0 /usr/bin/su`, with the reason.
     pub suid_sgid: BTreeMap<String, Why>,
-    /// Files with capabilities: their paths, with the attribute in hexadecimal.
-    pub capabilities: BTreeMap<String, String>,
-    /// Directories with the sticky bit.
-    pub sticky_directories: Vec<String>,
+    /// Files with capabilities, `HEX /usr/bin/ping` with the attribute in hexadecimal, with the reason.
+    pub capabilities: BTreeMap<String, Why>,
+    /// Directories with the sticky bit, with the reason.
+    pub sticky_directories: BTreeMap<String, Why>,
+    /// Links to where a running host writes, `/usr/lib/x -> /run/x`, with the reason.
+    pub links_out: BTreeMap<String, Why>,
 }
 
 /// What no image may hold. Patterns match a whole path; `*` stands for any characters but `/`, `**` for any at all, `{a,b}` for
@@ -73,20 +77,26 @@ pub struct Forbidden {
     pub allowed: Vec<String>,
     /// The files that the factory /etc may have, below it. Every other one is forbidden.
     pub etc: Vec<String>,
+    /// Files that come from no package, where a running host has them, with the reason. Every other one is forbidden.
+    pub own: BTreeMap<String, Why>,
+    /// Files that hold keys which open nothing, with the reason.
+    pub harmless_keys: BTreeMap<String, Why>,
 }
 
 /// Users and groups.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Accounts {
-    /// Users: `UID:GID:SHELL` by name.
-    pub users: BTreeMap<String, String>,
-    /// Groups: `GID:MEMBER,MEMBER` by name.
-    pub groups: BTreeMap<String, String>,
+    /// Users, `NAME UID:GID:SHELL`, with the reason.
+    pub users: BTreeMap<String, Why>,
+    /// Groups, `NAME GID:MEMBER,MEMBER`, with the reason.
+    pub groups: BTreeMap<String, Why>,
     /// Shells that let nobody in.
     pub no_login_shells: Vec<String>,
     /// Users with any other shell.
     pub with_shell: Vec<String>,
+    /// Files of our own that decide who gets in, `SHA256 /etc/ssh/sshd_config`, with the reason.
+    pub trusted: BTreeMap<String, Why>,
 }
 
 /// Units of systemd.
@@ -103,6 +113,8 @@ pub struct Units {
     pub generators: BTreeMap<String, Why>,
     /// Unit files whose programs need not exist, with the reason.
     pub without_program: BTreeMap<String, Why>,
+    /// What else starts programs, by its path: other names of units, services of the bus, hooks, with the reason.
+    pub activating: BTreeMap<String, Why>,
 }
 
 /// Options of the kernel's build configuration, without `CONFIG_`.
@@ -129,16 +141,35 @@ pub struct Budget {
     pub areas_mib: BTreeMap<String, u64>,
 }
 
+/// What can never change under hosts that are out there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Identity {
+    /// `NAME` of os-release.
+    pub name: String,
+    /// Application id in update requests.
+    pub app_id: String,
+    /// Defaults of the update agent: `SERVER` is `disabled`.
+    pub update: BTreeMap<String, String>,
+    /// Sizes of the partitions of a new disk, in their order, in MiB.
+    pub partitions_mib: Vec<u64>,
+}
+
 /// What a running host looks like.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Runtime {
-    /// Sockets that programs listen on: `tcp 0.0.0.0:22 sshd`, with the reason. `*` stands for a port that the kernel chose.
+    /// Sockets that programs listen on: `tcp 0.0.0.0:22 sshd`, `unix /run/x`, with the reason. `*` stands for a port that the
+    /// kernel chose.
     pub listeners: BTreeMap<String, Why>,
     /// TCP ports that answer others.
     pub open_ports: Vec<u16>,
     /// TCP ports that are tried from outside and must not answer.
     pub closed_ports: Vec<u16>,
+    /// Words of the kernel's command line beside `usrhash=`, with the reason.
+    pub command_line: BTreeMap<String, Why>,
+    /// Patterns of directories where everybody may write, all sticky, with the reason.
+    pub shared_directories: BTreeMap<String, Why>,
     /// Security modules of the kernel, in its order.
     pub lsm: String,
     /// Level of the kernel's lockdown.
@@ -201,6 +232,7 @@ impl Lists {
             units: list(directory, "units.toml", &mut hash)?,
             kernel: list(directory, "kernel.toml", &mut hash)?,
             size: list(directory, "size.toml", &mut hash)?,
+            identity: list(directory, "identity.toml", &mut hash)?,
             runtime: list(directory, "runtime.toml", &mut hash)?,
             rules: console_rules(directory, &mut hash)?,
             sha256: Sha256(hash.finalize().into()),
@@ -277,11 +309,22 @@ mod tests {
     #[test]
     fn nothing_is_listed_without_a_reason() {
         let listed = |why: &str| {
-            let text = format!("suid-sgid = {{ a = '{why}' }}\ncapabilities = {{}}\nsticky-directories = []");
-            toml::from_str::<Permissions>(&text)
+            let keys = ["suid-sgid", "capabilities", "sticky-directories", "links-out"];
+            let text = |bare: &str| {
+                let table =
+                    |key: &&str| format!("{key} = {{ a = '{}' }}\n", if *key == bare { why } else { "x" });
+                keys.iter().map(table).collect::<String>()
+            };
+            keys.map(|bare| toml::from_str::<Permissions>(&text(bare)))
         };
-        assert!(listed("people change their own password").is_ok());
-        assert!(listed(" ").unwrap_err().to_string().contains("expected the reason"));
+        assert!(listed("people change their own password").iter().all(Result::is_ok));
+        for refused in listed(" ") {
+            assert!(refused.unwrap_err().to_string().contains("expected the reason"));
+        }
+        let account = toml::from_str::<Accounts>("users = { 'root 0:0:/bin/bash' = '' }").unwrap_err();
+        assert!(account.to_string().contains("expected the reason"));
+        let listener = toml::from_str::<Runtime>("listeners = { 'tcp 0.0.0.0:22 sshd' = '' }").unwrap_err();
+        assert!(listener.to_string().contains("expected the reason"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::rules::built_in;
 use super::{
     facts::{Bill, BilledFile, Disk, Facts, Kernel},
     finding::{Looked, Stop},
-    lists::{Accounts, Budget, Forbidden, KernelOptions, Lists, Permissions, Runtime, Units, Why},
+    lists::{Accounts, Budget, Forbidden, Identity, KernelOptions, Lists, Permissions, Runtime, Units, Why},
     offline::permissions::listed,
     report::Subject,
     usr::{Contents, Usr},
@@ -77,7 +77,11 @@ fn directory() -> Inode {
 fn texts() -> Vec<(&'static str, &'static str)> {
     vec![
         ("/usr/lib/os-release", OS_RELEASE),
-        ("/usr/share/boxcar/release", "BOXCAR_RELEASE_VERSION=4893.0.0\nBOXCAR_RELEASE_BOARD=amd64-usr\n"),
+        (
+            "/usr/share/boxcar/release",
+            "BOXCAR_RELEASE_VERSION=4893.0.0\nBOXCAR_RELEASE_BOARD=amd64-usr\n\
+            BOXCAR_RELEASE_APPID={7a1f8e9c-2b7d-4c53-9d0e-b0c4a2f15e01}\n",
+        ),
         ("/usr/share/boxcar/update.conf", "# Defaults\nGROUP=alpha\nSERVER=disabled\n"),
         ("/usr/share/boxcar/update-payload-key.pub.pem", "-----BEGIN PUBLIC KEY-----\nMIIB\n"),
         ("/usr/share/boxcar/packages.txt", "bash 5.2 amd64 bash\n"),
@@ -102,7 +106,8 @@ fn parts() -> (BTreeMap<String, Inode>, BTreeMap<String, Vec<u8>>) {
     let mut bytes: BTreeMap<String, Vec<u8>> =
         entries.keys().map(|path| (path.clone(), b"x".to_vec())).collect();
     for (path, text) in texts() {
-        entries.insert(path.to_owned(), Inode { size_bytes: text.len() as u64, ..file(0o644) });
+        let mode = if path.ends_with("shadow") { 0o640 } else { 0o644 };
+        entries.insert(path.to_owned(), Inode { size_bytes: text.len() as u64, ..file(mode) });
         bytes.insert(path.to_owned(), text.into());
     }
     add_directories(&mut entries);
@@ -137,8 +142,7 @@ pub(super) fn why(reason: &str) -> Why {
 
 pub(super) fn lists() -> Lists {
     let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
-    let pairs =
-        |list: &[(&str, &str)]| list.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+    let reasons = |list: &[&str]| list.iter().map(|key| ((*key).to_owned(), why("sample"))).collect();
     Lists {
         permissions: Permissions {
             suid_sgid: BTreeMap::from([("4755 0:0 /usr/bin/su".to_owned(), why("becomes root"))]),
@@ -161,12 +165,15 @@ pub(super) fn lists() -> Lists {
             ]),
             allowed: Vec::new(),
             etc: texts(&["passwd", "group", "shadow", "gshadow"]),
+            own: BTreeMap::new(),
+            harmless_keys: BTreeMap::new(),
         },
         accounts: Accounts {
-            users: pairs(&[("root", "0:0:/bin/bash"), ("nobody", "65534:65534:/usr/sbin/nologin")]),
-            groups: pairs(&[("root", "0:"), ("sudo", "27:core")]),
+            users: reasons(&["root 0:0:/bin/bash", "nobody 65534:65534:/usr/sbin/nologin"]),
+            groups: reasons(&["root 0:", "sudo 27:core"]),
             no_login_shells: texts(&["/usr/sbin/nologin"]),
             with_shell: texts(&["root"]),
+            trusted: BTreeMap::new(),
         },
         units: Units {
             default_target: "multi-user.target".to_owned(),
@@ -174,6 +181,7 @@ pub(super) fn lists() -> Lists {
             drop_ins: BTreeMap::new(),
             generators: BTreeMap::new(),
             without_program: BTreeMap::new(),
+            activating: BTreeMap::new(),
         },
         kernel: KernelOptions {
             built_in: texts(&["SECCOMP"]),
@@ -184,6 +192,12 @@ pub(super) fn lists() -> Lists {
             usr_image_mib: 200,
             usr_files_mib: 500,
             areas_mib: BTreeMap::from([("/usr/lib/modules".to_owned(), 50)]),
+        },
+        identity: Identity {
+            name: "Boxcar Linux".to_owned(),
+            app_id: "{7a1f8e9c-2b7d-4c53-9d0e-b0c4a2f15e01}".to_owned(),
+            update: BTreeMap::from([("SERVER".to_owned(), "disabled".to_owned())]),
+            partitions_mib: vec![512, 128, 2, 128, 2],
         },
         runtime: Runtime::default(),
         rules: built_in().to_vec(),
@@ -281,7 +295,7 @@ fn composed((entries, bytes): (BTreeMap<String, Inode>, BTreeMap<String, Vec<u8>
     let manifest = manifest();
     let billed = |path: &String| BilledFile {
         sha256: Some(Sha256(sha2::Sha256::digest(&bytes[path]).into()).to_string()),
-        n_owners: 1,
+        owners: vec!["bash".to_owned()],
     };
     let files = entries.iter().filter(|(_, inode)| inode.kind == Kind::File);
     Facts {
@@ -300,6 +314,8 @@ fn composed((entries, bytes): (BTreeMap<String, Inode>, BTreeMap<String, Vec<u8>
             files: files.map(|(path, _)| (path.clone(), billed(path))).collect(),
             components: vec!["boxcar".to_owned(), "bash".to_owned()],
         }),
+        version_text: Ok(format!("FLATCAR_VERSION={0}\nBOXCAR_VERSION={0}\n", manifest.version)),
+        root_hash_text: Ok(format!("{}\n", manifest.usr_root_hash)),
         packages: Ok(BTreeMap::from([("bash".to_owned(), "5.2".to_owned())])),
         twin: Ok(manifest.clone()),
         usr: Ok(assembled((entries, bytes))),
@@ -318,6 +334,8 @@ pub(super) fn nothing() -> Facts {
         kernel_config: Err(gone()),
         contents: Err(gone()),
         bill: Err(gone()),
+        version_text: Err(gone()),
+        root_hash_text: Err(gone()),
         packages: Err(gone()),
         twin: Err(gone()),
         ..facts()

@@ -48,6 +48,8 @@ pub(super) fn described(release: &ReleaseDir, artifacts: Fact<Checked>, second: 
         kernel_config: text(release, ArtifactKind::KernelConfig),
         contents: text(release, ArtifactKind::ContentsList).and_then(|text| listed(&text)),
         bill: bytes(release, ArtifactKind::Sbom),
+        version_text: text(release, ArtifactKind::VersionText),
+        root_hash_text: text(release, ArtifactKind::RootHash),
         packages: lock.map(packages),
         twin: second,
     }

@@ -1,5 +1,7 @@
 //! `image.artifacts`: every artifact is the one that the manifest names.
 
+use sm_model::ArtifactKind;
+
 use crate::suite::{
     facts::{Facts, known},
     finding::{Findings, Looked},
@@ -17,6 +19,13 @@ pub fn artifacts(facts: &Facts) -> Looked {
         health.as_ref().err().map(|flaw| format!("`{name}` {flaw}"))
     };
     findings.problems.extend(artifacts.iter().filter_map(problem));
+    // What the manifest says twice, and what a text says again.
+    let manifest = &facts.manifest;
+    if let Some(lock) = manifest.artifact(ArtifactKind::Lock) {
+        findings.expect_equal("the digest of the lock", lock.sha256, manifest.inputs.lock_sha256);
+    }
+    let root_hash = known(&facts.root_hash_text)?.trim();
+    findings.expect_equal("the root hash in its text", root_hash, &manifest.usr_root_hash.to_string());
     Ok(findings)
 }
 

@@ -86,7 +86,7 @@ fn a_file_that_should_not_be_there_is_caught_by_the_test_that_knows_why() {
 fn a_file_that_was_changed_behind_the_lists_is_caught_by_list_and_bill() {
     let mut smuggled = facts();
     smuggled.usr = Ok(sample::replaced("/usr/bin/more", "#!/usr/bin/bash\n"));
-    assert_eq!(failing(&smuggled), ["perms", "sbom-complete"]);
+    assert_eq!(failing(&smuggled), ["banned-files", "perms", "sbom-complete"]);
     let mut same_size = facts();
     same_size.usr = Ok(sample::replaced("/usr/bin/bash", "y"));
     assert_eq!(failing(&same_size), ["sbom-complete"]);
@@ -132,7 +132,7 @@ fn documents_and_images_that_do_not_agree_are_caught() {
         }),
         ("sbom-complete", |facts| drop(facts.bill.as_mut().unwrap().files.remove("/usr/bin/su"))),
         ("sbom-complete", |facts| {
-            let more = BilledFile { sha256: None, n_owners: 1 };
+            let more = BilledFile { sha256: None, owners: vec!["bash".to_owned()] };
             facts.bill.as_mut().unwrap().files.insert("/usr/bin/other".to_owned(), more);
         }),
         ("reproducible", |facts| facts.twin.as_mut().unwrap().artifacts[0].sha256.0[0] ^= 1),

@@ -25,6 +25,7 @@ pub fn os_release(facts: &Facts) -> Looked {
     let release = fields(usr, "/usr/lib/os-release")?;
     for (key, expected) in [
         ("ID", &os),
+        ("NAME", &facts.lists.identity.name),
         ("VERSION", &version),
         ("VERSION_ID", &version),
         ("BUILD_ID", &build),
@@ -43,8 +44,19 @@ pub fn os_release(facts: &Facts) -> Looked {
         &format!("{prefix}_RELEASE_BOARD"),
         &manifest.board.to_string(),
     );
+    let app_id = &facts.lists.identity.app_id;
+    expect(&mut findings, "the release file", &own, &format!("{prefix}_RELEASE_APPID"), app_id);
     let update = fields(usr, &format!("{share}/update.conf"))?;
     expect(&mut findings, "update.conf", &update, "GROUP", &manifest.channel.to_string());
+    for (key, reviewed) in &facts.lists.identity.update {
+        expect(&mut findings, "update.conf", &update, key, reviewed);
+    }
+    let beside = pairs(known(&facts.version_text)?);
+    let named =
+        beside.iter().filter(|(key, _)| key.ends_with("_VERSION") && !key.ends_with("STATIONMASTER_VERSION"));
+    for (key, found) in named.filter(|(key, _)| !key.ends_with("SDK_VERSION")) {
+        findings.expect_equal(&format!("`{key}` in version.txt"), found, &version);
+    }
     let key = text(usr, &format!("{share}/update-payload-key.pub.pem"))?;
     findings
         .require(key.starts_with("-----BEGIN PUBLIC KEY-----"), || "the payload key is no public key".into());
@@ -69,9 +81,12 @@ fn expect(findings: &mut Findings, what: &str, fields: &BTreeMap<String, String>
 
 /// `KEY=VALUE` lines, quotes taken off. An absent file has none: each key then is a problem of its own.
 fn fields(usr: &Usr, path: &str) -> Result<BTreeMap<String, String>, Stop> {
-    let text = text(usr, path)?;
+    Ok(pairs(&text(usr, path)?))
+}
+
+fn pairs(text: &str) -> BTreeMap<String, String> {
     let pairs = text.lines().filter_map(|line| line.split_once('='));
-    Ok(pairs.map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned())).collect())
+    pairs.map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned())).collect()
 }
 
 fn text(usr: &Usr, path: &str) -> Result<String, Stop> {

@@ -23,13 +23,13 @@ const MIN_ESP_BYTES: u64 = 512 << 20;
 pub fn layout(facts: &Facts) -> Looked {
     let (disk, kernel) = (known(&facts.disk)?, known(&facts.kernel)?);
     let mut findings = Findings::of(format!("{} partitions", disk.table.partitions().count()));
-    table(disk, &facts.manifest, &mut findings);
+    table(disk, &facts.manifest, &facts.lists.identity.partitions_mib, &mut findings);
     slot_a(disk, &facts.manifest, &mut findings);
     boot(disk, kernel, &facts.manifest, &mut findings);
     Ok(findings)
 }
 
-fn table(disk: &Disk, manifest: &Manifest, findings: &mut Findings) {
+fn table(disk: &Disk, manifest: &Manifest, partitions_mib: &[u64], findings: &mut Findings) {
     let arch = manifest.board.0;
     if let Err(flaw) = &disk.table_health {
         findings.problems.push(format!("the partition table is damaged: {flaw}"));
@@ -55,6 +55,10 @@ fn table(disk: &Disk, manifest: &Manifest, findings: &mut Findings) {
         let range = partition.byte_range();
         let aligned = range.start % ALIGNMENT_BYTES == 0 && range.end % ALIGNMENT_BYTES == 0;
         findings.require(aligned, || format!("partition {number} ({name}) is not aligned to 1 MiB"));
+    }
+    for (number, &mib) in (1..).zip(partitions_mib) {
+        let found = disk.table.partition(number).map_or(0, Partition::size_bytes) >> 20;
+        findings.expect_equal(&format!("the size of partition {number} in MiB"), found, mib);
     }
     let size = |number: u32| disk.table.partition(number).map_or(0, Partition::size_bytes);
     findings.require(size(1) >= MIN_ESP_BYTES, || format!("the ESP has {} bytes, expected 512 MiB", size(1)));

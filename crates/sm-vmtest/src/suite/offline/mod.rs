@@ -10,6 +10,7 @@ pub mod links;
 pub mod permissions;
 pub mod reproducible;
 pub mod sbom;
+mod secrets;
 pub mod size;
 pub mod units;
 

@@ -12,6 +12,7 @@ use crate::suite::{
 const SUID_SGID: u16 = 0o6000;
 const STICKY: u16 = 0o1000;
 const WORLD_WRITABLE: u16 = 0o002;
+const GROUP_WRITABLE: u16 = 0o020;
 /// The attribute that capabilities(7) lie in.
 const CAPABILITY: &str = "security.capability";
 
@@ -40,22 +41,21 @@ pub fn capabilities(facts: &Facts) -> Looked {
     };
     let found: Vec<String> = known(&facts.usr)?
         .entries()
-        .filter_map(|(path, inode)| Some(format!("{path} {}", of(inode)?)))
+        .filter_map(|(path, inode)| Some(format!("{} {path}", of(inode)?)))
         .collect();
-    let listed = facts.lists.permissions.capabilities.iter().map(|(path, value)| format!("{path} {value}"));
     let mut findings = Findings::of(format!("{} files", found.len()));
-    findings.compare("file with capabilities", &found, &listed.collect::<Vec<_>>());
+    findings.compare("file with capabilities", &found, facts.lists.permissions.capabilities.keys());
     Ok(findings)
 }
 
-/// Nothing is writable for all, every owner is known, no device is there, and the release's own list of files is true.
+/// Nobody but root may write, every group is known, no device is there, and the release's own list of files is true.
 ///
 /// # Errors
 /// When image or list could not be looked at.
 pub fn perms(facts: &Facts) -> Looked {
     let (usr, contents) = (known(&facts.usr)?, known(&facts.contents)?);
     let mut findings = Findings::of(format!("{} entries", usr.entries().count()));
-    let owners = Owners::of(facts);
+    let groups = groups(facts);
     for (path, inode) in usr.entries() {
         let is_link = matches!(inode.kind, Kind::Symlink(_));
         let writable = inode.mode & WORLD_WRITABLE != 0 && !is_link;
@@ -63,10 +63,17 @@ pub fn perms(facts: &Facts) -> Looked {
         findings.require(!matches!(inode.kind, Kind::Special(_)), || {
             format!("`{path}` is a device, socket or pipe")
         });
-        findings.require(owners.uids.contains(&inode.uid), || {
-            format!("`{path}` belongs to the unknown user {}", inode.uid)
+        let by_group = inode.mode & GROUP_WRITABLE != 0 && inode.gid != 0 && !is_link;
+        findings.require(!by_group, || {
+            format!(
+                "`{path}` ({:04o}) is writable for group {}, expected for root alone",
+                inode.mode, inode.gid
+            )
         });
-        findings.require(owners.gids.contains(&inode.gid), || {
+        findings.require(inode.uid == 0, || {
+            format!("`{path}` belongs to user {}, who may change it, expected root", inode.uid)
+        });
+        findings.require(groups.contains(&inode.gid), || {
             format!("`{path}` belongs to the unknown group {}", inode.gid)
         });
         if contents.get(path) != Some(&listed(inode)) {
@@ -77,28 +84,17 @@ pub fn perms(facts: &Facts) -> Looked {
     findings.compare(
         "sticky entry",
         &sticky.collect::<Vec<_>>(),
-        &facts.lists.permissions.sticky_directories,
+        facts.lists.permissions.sticky_directories.keys(),
     );
     let gone = contents.keys().filter(|path| path.starts_with("/usr/") && usr.get(path).is_none());
     findings.problems.extend(gone.map(|path| format!("`{path}` is on the release's list of files only")));
     Ok(findings)
 }
 
-/// Numbers of the accounts on the reviewed list.
-struct Owners {
-    uids: BTreeSet<u32>,
-    gids: BTreeSet<u32>,
-}
-
-impl Owners {
-    fn of(facts: &Facts) -> Self {
-        let first = |value: &String| value.split(':').next().and_then(|number| number.parse().ok());
-        let accounts = &facts.lists.accounts;
-        Owners {
-            uids: accounts.users.values().filter_map(first).collect(),
-            gids: accounts.groups.values().filter_map(first).collect(),
-        }
-    }
+/// Numbers of the groups on the reviewed list, `NAME GID:MEMBERS`.
+fn groups(facts: &Facts) -> BTreeSet<u32> {
+    let number = |group: &String| group.split_once(' ')?.1.split(':').next()?.parse().ok();
+    facts.lists.accounts.groups.keys().filter_map(number).collect()
 }
 
 /// An inode as a list of files shows it.
@@ -155,7 +151,7 @@ mod tests {
         let mut ping = sample::file(0o755);
         ping.xattrs.insert(CAPABILITY.to_owned(), vec![1, 0, 0, 2]);
         let found = problems(capabilities(&with("/usr/bin/ping", ping)));
-        assert_eq!(found, "file with capabilities `/usr/bin/ping 01000002` is not on the reviewed list");
+        assert_eq!(found, "file with capabilities `01000002 /usr/bin/ping` is not on the reviewed list");
     }
 
     #[test]
@@ -163,8 +159,9 @@ mod tests {
         let cases = [
             (sample::file(0o666), "writable for all"),
             (Inode { kind: Kind::Directory, ..sample::file(0o1755) }, "sticky entry `/usr/x`"),
-            (Inode { uid: 4242, ..sample::file(0o644) }, "unknown user 4242"),
+            (Inode { uid: 4242, ..sample::file(0o644) }, "belongs to user 4242, who may change it"),
             (Inode { gid: 4242, ..sample::file(0o644) }, "unknown group 4242"),
+            (Inode { gid: 27, ..sample::file(0o664) }, "writable for group 27"),
             (Inode { kind: Kind::Special(0o020_000), ..sample::file(0o600) }, "a device"),
         ];
         for (inode, expected) in cases {

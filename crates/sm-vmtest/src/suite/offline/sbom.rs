@@ -36,8 +36,8 @@ pub fn sbom_complete(facts: &Facts) -> Looked {
 
 fn check(usr: &Usr, path: &str, billed: Option<&BilledFile>) -> Result<Option<String>, Stop> {
     let Some(billed) = billed else { return Ok(Some(format!("`{path}` is not in the bill"))) };
-    if billed.n_owners != 1 {
-        return Ok(Some(format!("`{path}` belongs to {} components, expected 1", billed.n_owners)));
+    if billed.owners.len() != 1 {
+        return Ok(Some(format!("`{path}` belongs to {} components, expected 1", billed.owners.len())));
     }
     let digest = sm_model::Sha256(Sha256::digest(usr.bytes(path, MAX_FILE_BYTES)?).into());
     let is_named = billed.sha256.as_deref() == Some(&digest.to_string());
@@ -68,7 +68,8 @@ mod tests {
         let gone = broken(|bill| drop(bill.files.remove("/usr/bin/su")));
         assert_eq!(gone, "`/usr/bin/su` is not in the bill");
         for n_owners in [0, 2] {
-            let found = broken(|bill| bill.files.get_mut("/usr/bin/su").unwrap().n_owners = n_owners);
+            let owners = vec!["bash".to_owned(); n_owners];
+            let found = broken(|bill| bill.files.get_mut("/usr/bin/su").unwrap().owners = owners);
             assert_eq!(found, format!("`/usr/bin/su` belongs to {n_owners} components, expected 1"));
         }
     }
@@ -83,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_bill_of_another_image_is_caught() {
-        let more = BilledFile { sha256: None, n_owners: 1 };
+        let more = BilledFile { sha256: None, owners: vec!["bash".to_owned()] };
         let found = broken(|bill| drop(bill.files.insert("/usr/other".into(), more)));
         assert_eq!(found, "the bill names `/usr/other`, which is not in the image");
         assert_eq!(broken(|bill| bill.components.clear()), "the package `bash` is no component of the bill");

@@ -13,6 +13,19 @@ const UNITS: &str = "/usr/lib/systemd/system/";
 const PULLING: [&str; 3] = [".wants/", ".requires/", ".upholds/"];
 /// Programs that make units at boot (systemd.generator(7)).
 const GENERATORS: &str = "/usr/lib/systemd/system-generators/";
+/// Folders below /usr/lib or the factory /etc whose files start programs.
+const HOOKS: [&str; 7] = [
+    "systemd/system-shutdown/",
+    "systemd/system-sleep/",
+    "systemd/system-preset/",
+    "systemd/user-preset/",
+    "/usr/share/dbus-1/system-services/",
+    "networkd-dispatcher/",
+    "binfmt.d/",
+];
+/// Rules of devices, and what in them starts something.
+const RULES: &str = "udev/rules.d/";
+const STARTING: [&str; 6] = ["RUN+=", "RUN=", "RUN{", "PROGRAM", "IMPORT{program}", "SYSTEMD_WANTS"];
 /// Longest unit file.
 const MAX_UNIT_BYTES: u64 = 1 << 20;
 
@@ -37,6 +50,8 @@ pub fn unit_presets(facts: &Facts) -> Looked {
     findings.compare("drop-in", &drop_ins, lists.drop_ins.keys());
     let generators = usr.entries().filter_map(|(path, _)| path.strip_prefix(GENERATORS)).map(str::to_owned);
     findings.compare("generator", &generators.collect::<Vec<_>>(), lists.generators.keys());
+    let activating = activating(usr)?;
+    findings.compare("starting programs,", &activating, lists.activating.keys());
     let stray = format!("{}/systemd/system/", usr.factory_etc());
     let outside =
         usr.entries().filter(|(path, inode)| path.starts_with(&stray) && inode.kind != Kind::Directory);
@@ -55,6 +70,34 @@ pub fn unit_presets(facts: &Facts) -> Looked {
         }
     }
     Ok(findings)
+}
+
+/// What starts programs beside links that enable units and their generators: other names of units, other generators, hooks of
+/// shutdown and sleep, presets, users' units, services of the bus, and rules of devices that run something.
+fn activating(usr: &Usr) -> Result<Vec<String>, Stop> {
+    let factory = format!("{}/", usr.factory_etc());
+    let mut found = Vec::new();
+    for (path, inode) in usr.entries().filter(|(_, inode)| inode.kind != Kind::Directory) {
+        let below = path.strip_prefix("/usr/lib/").or_else(|| path.strip_prefix(&factory)).unwrap_or(path);
+        let is_other_name = matches!(inode.kind, Kind::Symlink(_))
+            && path.strip_prefix(UNITS).is_some_and(|name| !name.contains('/') && name != "default.target");
+        let is_generator = below.contains("generators/") && !path.starts_with(GENERATORS);
+        let is_user_unit =
+            below.starts_with("systemd/user/") && PULLING.iter().any(|folder| below.contains(folder));
+        let is_hook = HOOKS.iter().any(|folder| below.starts_with(folder));
+        let is_rule = below.starts_with(RULES) && inode.kind == Kind::File && runs_something(usr, path)?;
+        if is_other_name || is_generator || is_user_unit || is_hook || is_rule {
+            found.push(path.to_owned());
+        }
+    }
+    Ok(found)
+}
+
+/// Whether rules of devices start a program or a unit (udev(7)).
+fn runs_something(usr: &Usr, path: &str) -> Result<bool, Stop> {
+    let text = usr.text(path, MAX_UNIT_BYTES)?;
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    Ok(lines.into_iter().any(|line| STARTING.iter().any(|key| line.contains(key))))
 }
 
 /// Whether the unit that a link pulls in is itself a link to nothing (systemd.unit(5)).

@@ -11,10 +11,13 @@ use crate::suite::{
 /// First port that Linux chooses by itself (ip-sysctl.rst, `ip_local_port_range`).
 const FIRST_CHOSEN_PORT: u16 = 32_768;
 
+/// Sockets of every family that somebody could talk to: IP, SCTP, between host and guests, on this host.
+const SOCKETS: &str = "ss -Hltunwp; ss -HlnSp; ss -Hln --vsock -p; ss -Hlnxp";
+
 /// Compares what the guest says with the list, and tries its ports from outside.
 pub fn listeners(bench: &Bench<'_>, machine: &mut Machine<'_>) -> Looked {
     let list = &bench.lists().runtime;
-    let answer = machine.ask("ss -Hltunp")?;
+    let answer = machine.ask(SOCKETS)?;
     bench.note(&answer);
     let found: Vec<String> = answer.lines().filter_map(socket).collect();
     let mut findings = Findings::of(format!("{} sockets", found.len()));
@@ -37,6 +40,10 @@ fn socket(line: &str) -> Option<String> {
     let kind = words.next()?;
     let address = words.nth(3)?;
     let program = line.split("((\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or("somebody");
+    if kind.starts_with("u_") {
+        // Who holds it depends on whether somebody has asked yet.
+        return Some(format!("unix {address}"));
+    }
     let (host, port) = address.rsplit_once(':')?;
     let is_everybodys = host == "0.0.0.0" || host == "[::]" || host == "*" || host.starts_with("127.");
     let host = if is_everybodys || host.starts_with("[::1]") { host } else { "*" };
@@ -83,6 +90,12 @@ mod tests {
                 "tcp 127.0.0.53%lo:53 systemd-resolve",
             ),
             ("udp UNCONN 0 0 [fe80::1]%eth0:546 [::]:*", "udp *:546 somebody"),
+            (
+                "u_str LISTEN 0 4096 /run/systemd/private 1402 * 0 users:((\"systemd\",pid=1,fd=20))",
+                "unix /run/systemd/private",
+            ),
+            ("u_str LISTEN 0 5 @evil 1402 * 0 users:((\"socat\",pid=9,fd=5))", "unix @evil"),
+            ("v_str LISTEN 0 0 *:1234 *:* users:((\"socat\",pid=9,fd=5))", "v_str *:1234 socat"),
         ] {
             assert_eq!(socket(line).as_deref(), Some(expected));
         }

@@ -3,12 +3,14 @@
 //! | module | tests |
 //! |---|---|
 //! | [`cmdline`] | `boot.cmdline` |
+//! | [`files`] | `image.suid-sgid.running`, `image.perms.running` |
 //! | [`hardening`] | `kernel.hardening` |
 //! | [`listeners`] | `net.listeners` |
 //! | [`readonly`] | `usr.readonly` |
 //! | [`verify`] | `verity.verify` |
 
 pub mod cmdline;
+pub mod files;
 pub mod hardening;
 pub mod listeners;
 pub mod readonly;

@@ -39,6 +39,7 @@ try 'write to its partition' "dd if=$backing of=$backing bs=4096 count=1 conv=no
 rm -f /run/usr-try
 echo "options $(findmnt -no OPTIONS /usr)"
 echo "type $(findmnt -no FSTYPE /usr)"
+while read -r _ _ _ _ point _; do case $point in /usr|/usr/*) echo "over $point" ;; esac; done < /proc/self/mountinfo
 "#;
 
 /// Tries that the kernel lets through and that are no way to change what /usr shows: the device's own checksum tree stands between.
@@ -66,6 +67,8 @@ fn judge(said: &str) -> Findings {
     let is_read_only = options.split(',').any(|option| option == "ro");
     findings.require(is_read_only, || format!("/usr is mounted `{options}`, expected `ro`"));
     findings.expect_equal("the file system of /usr", with("type ").join(" ").as_str(), "erofs");
+    // What lies over a part of /usr hides what was verified.
+    findings.expect_equal("what is mounted at /usr and below", with("over ").join(" ").as_str(), "/usr");
     findings
 }
 
@@ -76,7 +79,7 @@ mod tests {
     fn said() -> String {
         let names = SCRIPT.lines().filter_map(|line| line.strip_prefix("try '")?.split('\'').next());
         let shut: String = names.map(|name| format!("shut {name}: Read-only file system\n")).collect();
-        format!("{shut}options ro,relatime\ntype erofs\n")
+        format!("{shut}options ro,relatime\ntype erofs\nover /usr\n")
     }
 
     #[test]
@@ -92,7 +95,12 @@ mod tests {
 
     #[test]
     fn what_was_not_tried_is_not_shut() {
-        assert!(judge("options ro\ntype erofs\n").problems[0].starts_with("the number of ways tried is `0`"));
+        assert!(
+            judge("options ro\ntype erofs\nover /usr\n").problems[0]
+                .starts_with("the number of ways tried is `0`")
+        );
         assert_eq!(judge(&said().replace("ro,", "rw,")).problems.len(), 1);
+        let hidden = judge(&format!("{}over /usr/lib/systemd\n", said())).problems;
+        assert_eq!(hidden, ["what is mounted at /usr and below is `/usr /usr/lib/systemd`, expected `/usr`"]);
     }
 }
