@@ -1,7 +1,9 @@
-//! House rules that no compiler checks: who may depend on whom, what the agent is made of, how files open and how long they are.
+//! House rules that no compiler checks: who may depend on whom, what the agent is made of, how files open and how long they are,
+//! whether fuzz targets are listed.
 //! Every broken rule is reported, not only the first.
 
 mod dependencies;
+mod fuzz;
 mod sources;
 mod words;
 
@@ -24,6 +26,7 @@ pub(crate) fn check() -> Result<()> {
     let mut problems = dependencies::check(&metadata)?;
     problems.extend(sources::check(&files)?);
     problems.extend(words::check(&files)?);
+    problems.extend(fuzz::check(&files));
     for problem in &problems {
         say(&format!("{}: {}", problem.place, problem.what));
     }
