@@ -117,8 +117,7 @@ impl KernelImages {
         for entry in self.list()?.iter().filter(|entry| entry.version() == version && !entry.is_spent()) {
             self.fuse.burn("give a kernel image up")?;
             let [from, to] = [entry, &entry.given_up()].map(|entry| self.dir.join(entry.to_string()));
-            let renaming = Error::system(format!("rename `{}`", from.display()));
-            std::fs::rename(&from, to).map_err(renaming)?;
+            files::rename(&from, &to)?;
         }
         self.fuse.burn("flush the EFI system partition")?;
         Ok(files::sync_dir(&self.dir)?)

@@ -133,18 +133,33 @@ impl AtomicFile {
         self.temporary.as_file()
     }
 
-    /// Flushes the content, gives it its name, and flushes the directory.
+    /// Flushes the content, gives it its name, and flushes what the name leads to, and the directory. On a FAT file system (vfat) the
+    /// new name is written without a place and a size, which follow only when the file itself is flushed once more.
     ///
     /// # Errors
     /// When the system refuses one of these; the file then does not appear.
     pub fn commit(self) -> Result<(), FileError> {
         self.temporary.as_file().sync_all().map_err(FileError::io("flush", &self.path))?;
         let path = self.path;
-        self.temporary
+        let named = self
+            .temporary
             .persist(&path)
             .map_err(|refused| FileError::io("rename a finished file to", &path)(refused.error))?;
+        named.sync_all().map_err(FileError::io("flush", &path))?;
         sync_dir(parent_of(&path))
     }
+}
+
+/// Gives a file another name in the same directory, durably: whatever file system it is on, the power may go right after.
+///
+/// # Errors
+/// When the system refuses to rename or to flush.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    let file = File::open(from).map_err(FileError::io("open", from))?;
+    fs::rename(from, to).map_err(FileError::io("rename", from))?;
+    // See `AtomicFile::commit` for why the file, too.
+    file.sync_all().map_err(FileError::io("flush", to))?;
+    sync_dir(parent_of(to))
 }
 
 impl Write for AtomicFile {

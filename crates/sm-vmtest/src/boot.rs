@@ -15,6 +15,8 @@ pub struct BootReport {
     pub settled_millis: u64,
     /// Processor time that QEMU used until then, in milliseconds.
     pub cpu_millis: u64,
+    /// Time until then that a processor of the guest had nothing to do: what the boot spent waiting, in milliseconds.
+    pub idle_millis: u64,
     /// What `systemctl is-system-running` says: `running` when all is well.
     pub state: String,
     /// Units that failed.
@@ -42,15 +44,17 @@ impl BootReport {
     pub fn of_present_boot(vm: &mut Vm, deadline: Deadline) -> Result<Self, VmError> {
         let shell_millis = millis(vm.elapsed());
         // Returns when the start-up jobs are done, with an exit status that says whether a unit failed.
-        let answer = vm.guest().run("systemctl is-system-running --wait", deadline)?;
+        let answer = vm.guest().run("systemctl is-system-running --wait; head -n 1 /proc/stat", deadline)?;
         let settled_millis = millis(vm.elapsed());
         let cpu_millis = millis(vm.cpu_time());
+        let (state, processors) = answer.output.trim().split_once('\n').unwrap_or((&answer.output, ""));
         let failed = vm.guest().run_ok("systemctl list-units --failed --plain --no-legend", deadline)?;
         Ok(BootReport {
             shell_millis,
             settled_millis,
             cpu_millis,
-            state: answer.output.trim().to_owned(),
+            idle_millis: idle_millis(processors),
+            state: state.trim().to_owned(),
             failed_units: unit_names(&failed),
         })
     }
@@ -71,6 +75,15 @@ fn unit_names(list: &str) -> Vec<String> {
     list.lines().filter_map(|line| line.split_ascii_whitespace().next()).map(str::to_owned).collect()
 }
 
+/// Time without work in the kernel's account of all processors: `cpu USER NICE SYSTEM IDLE …` (proc_stat(5)).
+fn idle_millis(line: &str) -> u64 {
+    /// The unit of that account is the same on every Linux of our architectures: 1/100 s.
+    const TICK_MILLIS: u64 = 10;
+    const IDLE: usize = 4;
+    line.split_ascii_whitespace().nth(IDLE).and_then(|ticks| ticks.parse().ok()).unwrap_or(0_u64)
+        * TICK_MILLIS
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -86,11 +99,18 @@ mod tests {
     }
 
     #[test]
+    fn waiting_is_what_the_kernel_calls_idle() {
+        assert_eq!(idle_millis("cpu  1210 0 900 345 12 0 3 0 0 0"), 3450);
+        assert_eq!(idle_millis("cpu"), 0);
+    }
+
+    #[test]
     fn a_boot_with_a_failed_unit_is_not_healthy() {
         let mut report = BootReport {
             shell_millis: 1,
             settled_millis: 2,
             cpu_millis: 3,
+            idle_millis: 1,
             state: "running".to_owned(),
             failed_units: Vec::new(),
         };

@@ -256,6 +256,7 @@ mod tests {
             shell_millis: 21_050,
             settled_millis: 33_960,
             cpu_millis: 46_400,
+            idle_millis: 2_000,
             state: "running".to_owned(),
             failed_units: Vec::new(),
         };

@@ -150,7 +150,15 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// When none comes.
     pub fn next_shell(&mut self) -> Result<(), Stop> {
-        let deadline = self.within(BOOT);
+        self.next_shell_within(BOOT)
+    }
+
+    /// The same where other boots go before it, which come to no shell.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub fn next_shell_within(&mut self, at_full_speed: Duration) -> Result<(), Stop> {
+        let deadline = self.within(at_full_speed);
         self.vm.wait_for_boot(deadline, &mut |_| ()).map_err(|error| self.blame(error))
     }
 

@@ -1,4 +1,4 @@
-//! What boots cost: processor time and memory, from several boots, with the interval that so few can tell.
+//! What boots cost: processor time, waiting and memory, from several boots, with the interval that so few can tell.
 
 use sm_host::qemu::Accelerator;
 
@@ -6,6 +6,8 @@ use crate::{BootReport, suite::finding::Findings};
 
 /// Processor seconds that a boot may take on a processor of its own, and under emulation.
 const BOOT_SECS: (f64, f64) = (12.0, 75.0);
+/// Seconds that a boot may spend waiting: for devices, for a network, for a unit that sleeps. A busy host makes them no longer.
+const IDLE_SECS: f64 = 25.0;
 /// Memory that the system may take at rest, without caches, in MiB.
 const MEMORY_MIB: f64 = 320.0;
 
@@ -14,6 +16,8 @@ const MEMORY_MIB: f64 = 320.0;
 pub(super) struct Cost {
     /// Processor time of QEMU until rest, in seconds.
     pub(super) cpu_secs: f64,
+    /// Time in which the guest had nothing to do until rest, in seconds.
+    pub(super) idle_secs: f64,
     /// Memory in use at rest, in MiB.
     pub(super) memory_mib: f64,
 }
@@ -26,25 +30,29 @@ impl Cost {
             line.trim().strip_suffix("kB")?.trim().parse().ok()
         };
         let memory_mib = (kib("MemTotal")? - kib("MemAvailable")?) / 1024.0;
-        Some(Cost { cpu_secs: report.cpu_millis as f64 / 1000.0, memory_mib })
+        let secs = |millis: u64| millis as f64 / 1000.0;
+        Some(Cost { cpu_secs: secs(report.cpu_millis), idle_secs: secs(report.idle_millis), memory_mib })
     }
 }
 
 /// Holds the costs against their budgets. Only a budget that lies below the whole interval is overrun: less would be chance.
 pub(super) fn judge(costs: &[Cost], accelerator: Accelerator) -> Findings {
-    let secs: Vec<f64> = costs.iter().map(|cost| cost.cpu_secs).collect();
-    let memory: Vec<f64> = costs.iter().map(|cost| cost.memory_mib).collect();
+    let interval = |of: fn(&Cost) -> f64| Interval::of(&costs.iter().map(of).collect::<Vec<_>>());
     let budget = match accelerator {
         Accelerator::Kvm => BOOT_SECS.0,
         Accelerator::Emulation => BOOT_SECS.1,
     };
-    let (time, space) = (Interval::of(&secs), Interval::of(&memory));
+    let (time, idle) = (interval(|cost| cost.cpu_secs), interval(|cost| cost.idle_secs));
+    let space = interval(|cost| cost.memory_mib);
     let mut findings = Findings::of(format!(
-        "{} boots: {time} processor seconds of {budget}, {space} MiB at rest of {MEMORY_MIB}",
+        "{} boots: {time} processor seconds of {budget}, {idle} s of waiting of {IDLE_SECS}, {space} MiB at rest of {MEMORY_MIB}",
         costs.len()
     ));
     findings.require(time.low <= budget, || {
         format!("a boot takes {time} processor seconds, the budget is {budget}")
+    });
+    findings.require(idle.low <= IDLE_SECS, || {
+        format!("a boot waits {idle} s for something, the budget is {IDLE_SECS}")
     });
     findings.require(space.low <= MEMORY_MIB, || {
         format!("{space} MiB are in use at rest, the budget is {MEMORY_MIB}")
@@ -87,7 +95,7 @@ mod tests {
     use super::*;
 
     fn costs(secs: &[f64]) -> Vec<Cost> {
-        secs.iter().map(|&cpu_secs| Cost { cpu_secs, memory_mib: 200.0 }).collect()
+        secs.iter().map(|&cpu_secs| Cost { cpu_secs, idle_secs: 5.0, memory_mib: 200.0 }).collect()
     }
 
     #[test]
@@ -107,17 +115,28 @@ mod tests {
     }
 
     #[test]
+    fn a_boot_that_sleeps_overruns_its_budget_though_it_costs_no_processor_time() {
+        let mut asleep = costs(&[50.0, 51.0, 52.0]);
+        for (cost, idle_secs) in asleep.iter_mut().zip([49.0, 50.0, 51.0]) {
+            cost.idle_secs = idle_secs;
+        }
+        let problems = judge(&asleep, Accelerator::Emulation).problems;
+        assert_eq!(problems, ["a boot waits 50.0 (47.5 to 52.5) s for something, the budget is 25"]);
+    }
+
+    #[test]
     fn memory_is_what_cannot_be_had_back() {
         let report = BootReport {
             shell_millis: 1,
             settled_millis: 2,
             cpu_millis: 1500,
+            idle_millis: 250,
             state: "running".into(),
             failed_units: Vec::new(),
         };
         let cost =
             Cost::of(&report, "MemTotal: 984296 kB\nMemFree: 1 kB\nMemAvailable:   768128 kB\n").unwrap();
-        assert_eq!((cost.cpu_secs, cost.memory_mib.round()), (1.5, 211.0));
+        assert_eq!((cost.cpu_secs, cost.idle_secs, cost.memory_mib.round()), (1.5, 0.25, 211.0));
         assert_eq!(Cost::of(&report, "MemTotal: 1 kB\n"), None);
     }
 }

@@ -1,5 +1,6 @@
 //! An update that is interrupted again and again: the server goes away in the middle of the download, the power goes in the middle
-//! of the download and of the writing. The machine keeps running the old release, goes on where it was, and ends in the new one.
+//! of the download and of the writing, and once more when everything is said to be installed. The machine keeps running the old
+//! release, goes on where it was, by itself, and ends in the new one.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -51,7 +52,7 @@ pub fn interrupted(bench: &Bench<'_>) -> Looked {
     let relay = Relay::open(server).map_err(|error| Stop::trouble("host-network", &error))?;
     let payload_bytes =
         next.manifest().artifact(ArtifactKind::Payload).map_or(0, |payload| payload.size_bytes);
-    let findings = Findings::of("an update with six interruptions");
+    let findings = Findings::of("an update with seven interruptions");
     let mut attempt = Attempt { bench, service, relay, next, payload_bytes, findings };
 
     let machine = attempt.start(&maker)?;
@@ -72,7 +73,7 @@ impl<'a> Attempt<'_, 'a> {
         let mut machine = bench.start("a", plan)?;
         machine.healthy_boot()?;
         maker.check_trust(&mut machine)?;
-        updating::ask_at(&mut machine, self.relay.port(), bench.release(), Reboot::OnOrder)?;
+        updating::ask_at(&mut machine, self.relay.port(), Reboot::OnOrder)?;
         only_on_order(&mut machine)?;
         self.service.offer(&self.next)?;
         Ok(machine)
@@ -130,7 +131,7 @@ impl<'a> Attempt<'_, 'a> {
         self.bench.phase("write");
         for percent in WRITTEN {
             self.reach_server(&mut machine)?;
-            machine.send("stationmaster-agent update >/dev/null 2>&1 &")?;
+            goes_on(&mut machine)?;
             machine.run(&written_at(self.next.manifest().usr_size_bytes * percent / 100), INSTALL)?;
             machine = self.lose_power(machine, &format!("{percent} % of the writing"))?;
         }
@@ -160,12 +161,14 @@ impl<'a> Attempt<'_, 'a> {
         Ok(())
     }
 
-    /// Without interruptions, it ends well.
+    /// Without interruptions, it ends well: and what is said to be installed is, whenever the power goes.
     fn finish(&mut self, mut machine: Machine<'a>) -> Result<(), Stop> {
         self.bench.phase("finish");
+        self.reach_server(&mut machine)?;
+        goes_on(&mut machine)?;
         machine.wait_for(
             "the update is installed",
-            "stationmaster-agent update 2>&1; stationmaster-agent status --json",
+            "stationmaster-agent status --json",
             |answer| answer.output.contains("\"phase\": \"reboot-needed\""),
             INSTALL,
         )?;
@@ -178,8 +181,7 @@ impl<'a> Attempt<'_, 'a> {
                 self.payload_bytes
             )
         });
-        machine.vm().restart_clock();
-        machine.send("systemctl reboot")?;
+        let mut machine = machine.cut_power().start()?;
         let (_, state) = updating::comes_up(self.bench, &mut machine, &self.service, &self.next)?;
         self.findings.notes.push(format!("{} runs", state.version));
         Ok(())
@@ -189,6 +191,11 @@ impl<'a> Attempt<'_, 'a> {
 /// From now until the next boot the agent does what it is told, when it is told.
 fn only_on_order(machine: &mut Machine<'_>) -> Result<(), Stop> {
     machine.ask("systemctl stop boxcar-update.service").map(drop)
+}
+
+/// The agent goes on where the last interruption left it, and nobody tells it to.
+fn goes_on(machine: &mut Machine<'_>) -> Result<(), Stop> {
+    machine.ask("systemctl start boxcar-update.service").map(drop)
 }
 
 /// A script that ends once something stands at this place of the passive slot. The agent writes from the beginning to the end.

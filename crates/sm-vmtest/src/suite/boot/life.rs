@@ -29,6 +29,8 @@ const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGm3b1J9m5tKQkJxQ0hXc1p2R0N6dEx3WmZyVjJkQ3lB owner@example.org";
 /// Where the image puts it.
 const KEY_FILE: &str = "/home/core/.ssh/authorized_keys";
+/// Modes and owners of home, directory of keys, and list: sshd takes no keys from where others may write.
+const KEY_MODES: &str = "700 core\n700 core\n600 core\n";
 /// A file that is given by tmpfiles.d(5).
 const GIVEN_FILE: (&str, &str) = ("/etc/boxcar/given", "by its owner\n");
 /// What the owner writes there afterwards: the first boot's configuration must not come back over it.
@@ -37,6 +39,8 @@ const OWN_KEYS: &str = "# changed by hand";
 /// second type of file system is for the kernel, which takes tmpfs for the initial RAM disk only when it stands here: another
 /// has no holes, and ROOT is made as a file that consists of them.
 const ROOT: &str = "root=PARTLABEL=ROOT rootfstype=ext4,tmpfs mount.usrfstype=erofs";
+/// Whether a boot reached what it is for, and what a version is marked good by.
+const TARGETS: [&str; 2] = ["multi-user.target", "boot-complete.target"];
 /// Files of the owner's.
 const KEPT: [&str; 2] = ["/root/kept", "/etc/boxcar/kept"];
 
@@ -57,13 +61,15 @@ struct Day {
     state: HostState,
     traits: Traits,
     provisioned: Provisioned,
+    /// Which of the targets are reached.
+    targets: Vec<String>,
     cost: Option<Cost>,
 }
 
 /// What came of the configuration from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Provisioned {
-    /// Mode, owner and content of the list of keys.
+    /// Mode and owner of home, directory and list of keys, and what is in that.
     keys: String,
     /// The file that was given.
     given: String,
@@ -73,13 +79,20 @@ impl Day {
     /// Looks at a machine that has come to rest.
     fn of(bench: &Bench<'_>, machine: &mut Machine<'_>, report: BootReport) -> Result<Self, Stop> {
         bench.phase("look");
-        let keys = machine.ask(&format!("stat -c '%a %U' {KEY_FILE} && cat {KEY_FILE}"))?;
+        let keys = machine.ask(&format!(
+            "file={KEY_FILE}; dir=${{file%/*}}; stat -c '%a %U' ${{dir%/*}} $dir $file && cat $file"
+        ))?;
         let given = machine.ask(&format!("cat {}", GIVEN_FILE.0))?;
         let meminfo = machine.ask("cat /proc/meminfo")?;
+        let targets = machine.ask(&format!(
+            "for target in {}; do systemctl is-active --quiet $target && echo $target; done; true",
+            TARGETS.join(" ")
+        ))?;
         Ok(Day {
             state: HostState::of(machine.vm())?,
             traits: Traits::of(machine)?,
             provisioned: Provisioned { keys, given },
+            targets: targets.lines().map(str::to_owned).collect(),
             cost: Cost::of(&report, &meminfo),
             report,
         })
@@ -92,10 +105,15 @@ impl Day {
         findings.expect_equal("the system", self.report.state.as_str(), "running");
         let failed = self.report.failed_units.iter().map(|unit| format!("`{unit}` failed"));
         findings.problems.extend(failed);
+        findings.require(self.has_reached(TARGETS[0]), || format!("`{}` was not reached", TARGETS[0]));
         findings.expect_equal("the version", self.state.version, manifest.version);
         findings.expect_equal("the root hash", self.state.root_hash, manifest.usr_root_hash);
         findings.require(self.state.slot == Slot::A, || "it runs from slot B of a fresh disk".to_owned());
         findings
+    }
+
+    fn has_reached(&self, target: &str) -> bool {
+        self.targets.iter().any(|reached| reached == target)
     }
 }
 
@@ -184,7 +202,12 @@ pub fn direct<'a>(bench: &Bench<'a>, travellers: &mut Travellers<'a>) -> Looked 
 
 /// `boot.uefi`: the disk image boots through firmware, and what it booted is marked good.
 pub fn uefi<'a>(bench: &Bench<'a>, travellers: &mut Travellers<'a>) -> Looked {
-    let mut findings = travellers.life.first(bench)?.judge(bench);
+    let first = travellers.life.first(bench)?;
+    let mut findings = first.judge(bench);
+    // A boot that the boot loader does not count is marked good by nobody, and its health is never asked for.
+    findings.require(first.has_reached(TARGETS[1]), || {
+        format!("`{}` was not reached: nobody asked whether the first boot is healthy", TARGETS[1])
+    });
     let manifest = bench.release().manifest();
     let machine = travellers.life.traveller.same(bench)?;
     bench.phase("mark good");
@@ -205,9 +228,7 @@ pub fn second<'a>(bench: &Bench<'a>, travellers: &mut Travellers<'a>) -> Looked 
     let (first, second) = travellers.life.second(bench)?;
     let mut findings = second.judge(bench);
     findings.problems.extend(first.traits.changed_until(&second.traits));
-    findings.require(first.traits.get("boot id") != second.traits.get("boot id"), || {
-        "both boots have the same boot id".to_owned()
-    });
+    findings.problems.extend(first.traits.stale_in(&second.traits));
     let machine = travellers.life.traveller.same(bench)?;
     bench.phase("assert");
     findings.problems.extend(done_again(machine)?);
@@ -226,10 +247,12 @@ fn done_again(machine: &mut Machine<'_>) -> Result<Vec<String>, Stop> {
         ["boxcar-sshd-keygen.service", "boxcar-disk-id.service", "systemd-machine-id-commit.service"];
     let script = format!(
         "for unit in {}; do echo $unit $(systemctl show --property=ConditionResult --value $unit); done
+         echo wrote $(find /etc -xdev ! -type d -newerct \"$(uptime -s)\" ! -path {given})
          echo first-boot $(systemctl is-active first-boot-complete.target)
          echo formatted $(journalctl --boot --quiet --no-pager --output=cat | grep -c -e 'successfully formatted as' \\
              -e 'Detected first boot')",
-        ONCE.join(" ")
+        ONCE.join(" "),
+        given = GIVEN_FILE.0,
     );
     let answer = machine.ask(&script)?;
     Ok(judge_again(&answer))
@@ -242,6 +265,10 @@ fn judge_again(answer: &str) -> Vec<String> {
             [unit, "yes"] => problems.push(format!("`{unit}` ran again")),
             ["first-boot", "active"] => {
                 problems.push("the second boot takes itself for the first".to_owned())
+            }
+            ["wrote", ..] if line.trim() != "wrote" => {
+                problems
+                    .push(format!("the second boot wrote below /etc: `{}`", line["wrote".len()..].trim()));
             }
             ["formatted", n] if n != "0" => {
                 problems
@@ -273,7 +300,7 @@ pub fn first_boot<'a>(bench: &Bench<'a>, travellers: &mut Travellers<'a>) -> Loo
         &given_keys(),
     );
     findings.expect_equal("the given file", first.provisioned.given.as_str(), GIVEN_FILE.1.trim());
-    let own = format!("600 core\n{OWN_KEYS}");
+    let own = format!("{KEY_MODES}{OWN_KEYS}");
     findings.expect_equal("the list of keys that the owner changed", second.provisioned.keys.as_str(), &own);
     let machine = travellers.life.traveller.same(bench)?;
     bench.phase("assert");
@@ -283,13 +310,38 @@ pub fn first_boot<'a>(bench: &Bench<'a>, travellers: &mut Travellers<'a>) -> Loo
     findings.require(!machine.console().text().contains(secret), || {
         "the console gives the configuration away".to_owned()
     });
+    let readable = machine.ask(&format!(
+        "find /etc /home /root /run /tmp /var -xdev -type f -perm /004 -size -64k -exec grep -l -F '{secret}' {{}} + 2>/dev/null || true"
+    ))?;
+    findings.expect_equal("what everybody may read of the configuration", readable.as_str(), "");
+    findings.problems.extend(not_grown(&machine.ask(ROOM)?));
     // The shell that answers is itself a unit from outside.
     findings.notes.push("the guest's shell is a unit from outside".to_owned());
     Ok(findings)
 }
 
+/// Bytes of the disk, and of the file system on its last partition.
+const ROOM: &str = r#"
+part=$(findmnt --noheadings --output SOURCE /)
+disk=/dev/$(lsblk --noheadings --nodeps --output PKNAME "$part")
+echo "disk $(lsblk --noheadings --nodeps --bytes --output SIZE "$disk")"
+echo "before $(( $(cat /sys/class/block/${part#/dev/}/start) * 512 ))"
+echo "root $(df --block-size=1 --output=size / | tail -n 1)"
+"#;
+
+/// What is wrong unless ROOT takes all that the disk has for it: a file system keeps some of its partition for itself.
+fn not_grown(said: &str) -> Option<String> {
+    const MIN_SHARE: f64 = 0.85;
+    let bytes = |key: &str| {
+        said.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok()).unwrap_or(0)
+    };
+    let room_bytes = bytes("disk ").saturating_sub(bytes("before "));
+    let is_grown = room_bytes > 0 && bytes("root ") as f64 >= MIN_SHARE * room_bytes as f64;
+    (!is_grown).then(|| format!("ROOT has {} bytes, the disk has {room_bytes} for it", bytes("root ")))
+}
+
 fn given_keys() -> String {
-    format!("600 core\n{KEY}")
+    format!("{KEY_MODES}{KEY}")
 }
 
 /// `identity.unique`: two machines of one image share nothing that tells machines apart.
@@ -332,6 +384,15 @@ pub fn reset<'a>(bench: &Bench<'a>, travellers: &mut Travellers<'a>) -> Looked {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_root_that_leaves_room_on_its_disk_is_told() {
+        let said = "disk 4294967296\nbefore 1600000000\nroot  2580000000\n";
+        assert_eq!(not_grown(said), None);
+        let small = not_grown(&said.replace("2580000000", "500000000")).unwrap();
+        assert_eq!(small, "ROOT has 500000000 bytes, the disk has 2694967296 for it");
+        assert!(not_grown("").is_some());
+    }
 
     #[test]
     fn what_belongs_to_a_first_boot_is_told_when_a_second_does_it() {

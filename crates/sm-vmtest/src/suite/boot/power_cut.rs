@@ -19,6 +19,9 @@ use crate::{
 /// Where the power goes in the first boot: once the disk has grown by so much. The first write is the boot loader's, which counts
 /// the try; then the partition is made, and its file system.
 const GROWN_BYTES: [u64; 2] = [64 << 10, 2 << 20];
+/// What the owner gives the machine on its first boot: nobody holds the other half.
+const OWNERS_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGm3b1J9m5tKQkJxQ0hXc1p2R0N6dEx3WmZyVjJkQ3lB owner@example.org";
 /// Counts up in a file, durably, and says each number once it is safe.
 const COUNT: &str = r#"
 mkdir -p /var/lib/count
@@ -29,6 +32,18 @@ while [ $n -lt 100000 ]; do
     echo $n > /run/count
     head -c 200000 /dev/urandom > /var/lib/count/noise-$((n % 20))
 done
+"#;
+/// Ends once the host has its keys and its owner's. What is then flushed is one other file, and with it the journal of the file
+/// system: all names, and of files that nobody flushed, no content. That is the worst that a power cut leaves.
+const MADE_ONCE: &str = r#"
+until [ -e /etc/ssh/ssh_host_ed25519_key.pub ] && [ -e /home/core/.ssh/authorized_keys ]; do sleep 0.1; done
+echo x > /var/lib/flushed; sync /var/lib/flushed
+"#;
+/// Lets the file system note an error, as a disk with a fault would make it, durably.
+const HURT: &str = r#"
+root=$(findmnt --noheadings --output SOURCE /)
+echo suite > /sys/fs/ext4/${root##*/}/trigger_fs_error
+sync
 "#;
 /// Numbers that are counted before the power goes.
 const COUNTED: u64 = 15;
@@ -53,6 +68,7 @@ pub fn recovers(bench: &Bench<'_>) -> Looked {
         BOOT,
     )?;
     let safe = number(&counted.output);
+    machine.ask(HURT)?;
     let mut machine = machine.cut_power().start()?;
     bench.phase("boot");
     machine.healthy_boot()?;
@@ -66,7 +82,8 @@ pub fn recovers(bench: &Bench<'_>) -> Looked {
 /// Cuts the power at several points of the first boot, and lets the last one come to rest.
 fn cut_first_boot<'a>(bench: &Bench<'a>, findings: &mut Findings) -> Result<Machine<'a>, Stop> {
     bench.phase("first boot");
-    let plan = VmPlan { cache: WriteCache::KeepsFlushed, ..bench.plan("a", bench.release())? };
+    let mut plan = VmPlan { cache: WriteCache::KeepsFlushed, ..bench.plan("a", bench.release())? };
+    plan.access = plan.access.with_ssh_key("core", OWNERS_KEY);
     let disk = plan.disk();
     let mut machine = bench.start("a", plan)?;
     let fresh = allocated_bytes(&disk)?;
@@ -81,7 +98,10 @@ fn cut_first_boot<'a>(bench: &Bench<'a>, findings: &mut Findings) -> Result<Mach
         machine = machine.cut_power().start()?;
     }
     machine.next_shell()?;
-    findings.notes.push("power cut when the first shell answered".to_owned());
+    machine.run(MADE_ONCE, BOOT)?;
+    findings.notes.push(
+        "power cut when the files of a first boot had names, and their content was not flushed".to_owned(),
+    );
     machine = machine.cut_power().start()?;
     bench.phase("boot");
     machine.healthy_boot()?;
@@ -114,9 +134,13 @@ fn judge(
     });
     let health = machine.ask(HEALTH)?;
     findings.problems.extend(sick(&health).into_iter().map(|problem| format!("{when}, {problem}")));
-    let key = machine
-        .run("ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub && sshd -t", Duration::from_secs(5))?;
+    let key =
+        machine.run("ssh-keygen -y -f /etc/ssh/ssh_host_ed25519_key && sshd -t", Duration::from_secs(5))?;
     findings.require(key.is_success(), || format!("{when}, the host key is unusable: {}", key.output.trim()));
+    let owners = machine.ask("cat /home/core/.ssh/authorized_keys 2>&1 || true")?;
+    findings.require(owners == OWNERS_KEY, || {
+        format!("{when}, the owner's key is `{owners}`, expected `{OWNERS_KEY}`: nobody gets in")
+    });
     Ok(traits)
 }
 

@@ -4,7 +4,7 @@
 
 use std::{
     fs::{self, File},
-    io::{Cursor, Read},
+    io::{self, Cursor, Read},
     ops::Range,
     path::Path,
 };
@@ -13,14 +13,23 @@ use rand_core::OsRng;
 use sha2::Digest as _;
 use sm_host::files;
 use sm_image::{
-    payload::write::{Compression, Signer, Source, WriteError, write},
+    payload::{
+        read::{Installer, Limits, Part, ReadError, Signature, Target},
+        write::{Compression, Signer, Source, WriteError, write},
+    },
     uki,
     verity::{self, Superblock},
 };
 use sm_model::{Artifact, ArtifactKind, Manifest, Sha256, Sha512, Version};
-use sm_trust::PrivateKey;
+use sm_trust::{PrivateKey, PublicKey};
 
-use crate::suite::{bench::Bench, finding::Stop, gather::trouble, machine::Machine, release::Release};
+use crate::suite::{
+    bench::Bench,
+    finding::{Stop, in_words},
+    gather::trouble,
+    machine::Machine,
+    release::Release,
+};
 
 /// Largest /usr image that is taken into memory.
 const MAX_USR_BYTES: u64 = 2 << 30;
@@ -44,6 +53,15 @@ impl Health {
             Health::Good => "",
             Health::Unhealthy => " systemd.mask=containerd.service",
         }
+    }
+}
+
+/// Takes what a payload would write, and writes nothing.
+struct Nowhere;
+
+impl Target for Nowhere {
+    fn write_at(&mut self, _part: Part, _offset: u64, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -90,12 +108,42 @@ impl<'a> Maker<'a> {
             return Ok(());
         }
         let version = self.manifest.version;
+        let trusted = PublicKey::from_pem(&trusted).map_err(|error| {
+            Stop::Broken(format!("{version} trusts a payload key that is none: {}", in_words(&error)))
+        })?;
+        self.check_own_signature(&trusted)?;
         Err(Stop::Trouble {
             class: "input",
             message: format!(
                 "{version} trusts another payload key: name the private half of its own with `--signing-key`"
             ),
         })
+    }
+
+    /// A release whose own payload is not signed with the key that it trusts could not be installed by itself: that is no matter of
+    /// which key was given here.
+    fn check_own_signature(&self, trusted: &PublicKey) -> Result<(), Stop> {
+        let path = self.bench.release().path_of(ArtifactKind::Payload)?;
+        let mut payload = File::open(&path).map_err(trouble("open", &path))?;
+        let mut installer = Installer::new(Limits::for_slot(MAX_USR_BYTES, MAX_USR_BYTES), None);
+        let mut buffer = vec![0; 1 << 20];
+        let wrong = |error: ReadError| {
+            Stop::Broken(format!(
+                "its own payload is not good under the key that {} trusts, {trusted:?}: {}",
+                self.manifest.version,
+                in_words(&error)
+            ))
+        };
+        loop {
+            match payload.read(&mut buffer).map_err(trouble("read", &path))? {
+                0 => break,
+                n_bytes => installer.push(&buffer[..n_bytes], &mut Nowhere).map_err(wrong)?,
+            }
+        }
+        let verify = |digest: &Sha256, signatures: &[Signature]| {
+            trusted.verify_any(digest, signatures.iter().map(|signature| signature.data.as_slice()))
+        };
+        installer.finish(verify).map(drop).map_err(wrong)
     }
 
     /// The `nth` release that follows.

@@ -1,5 +1,5 @@
 //! `verity.tamper`: bytes of /usr are changed on the disk, behind the running machine's back. It must never read them: not in a file
-//! that nobody has opened yet, and not in the program that the next boot starts with.
+//! that it has to read again, and not in the program that the next boot starts with.
 
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ const BLOCK_BYTES: u64 = 4096;
 /// How the console tells what came of reading.
 const READING: &str = "boxcar-suite read";
 
-/// Finds a large file that no boot reads and the program that every boot needs, says where they lie, and forgets what was read.
+/// Finds a large file that no boot reads and the program that every boot needs, says where they lie, and forgets what was read. The
+/// file was read once then: that it was good yesterday must not count.
 const FIND: &str = r#"
 set -eu
 unread=$(find /usr/lib/modules -name bcachefs.ko* -o -name btrfs.ko* -o -name xfs.ko* | head -n 1)
@@ -30,6 +31,7 @@ unread=$(find /usr/lib/modules -name bcachefs.ko* -o -name btrfs.ko* -o -name xf
 for file in "$unread" /usr/lib/systemd/systemd; do
     set -- $(filefrag -e "$file" | sed -n 's/^ *0: *[0-9]*\.\. *[0-9]*: *\([0-9]*\)\.\..*/\1/p')
     echo "$1 $file"
+    cat "$file" > /dev/null
 done
 sync
 echo 3 > /proc/sys/vm/drop_caches

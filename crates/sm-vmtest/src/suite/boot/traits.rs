@@ -14,10 +14,14 @@ echo "random seed=$(sha256sum < /var/lib/systemd/random-seed)"
 echo "disk id=$(sfdisk --disk-id "$disk")"
 echo "ROOT partition=$(findmnt --noheadings --output PARTUUID /)"
 echo "ROOT file system=$(findmnt --noheadings --output UUID /)"
+for file in /etc/hostid /var/lib/dbus/machine-id /var/lib/systemd/credential.secret \
+    /var/lib/containerd/io.containerd.grpc.v1.introspection/uuid /efi/loader/random-seed; do
+    [ ! -s $file ] || echo "file $file=$(sha256sum < $file)"
+done
 "#;
 
 /// Traits that change with every boot.
-const OF_A_BOOT: [&str; 2] = ["boot id", "random seed"];
+const OF_A_BOOT: [&str; 3] = ["boot id", "random seed", "file /efi/loader/random-seed"];
 
 /// The traits of a machine, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +49,13 @@ impl Traits {
             }
             None => Ok(Traits(traits)),
         }
+    }
+
+    /// What should be another with every boot, and is the same in `later`.
+    pub(super) fn stale_in(&self, later: &Traits) -> Vec<String> {
+        let shared = self.shared_with(later);
+        let stale = shared.into_iter().filter(|name| OF_A_BOOT.contains(name));
+        stale.map(|name| format!("two boots have the same {name}: `{}`", self.get(name))).collect()
     }
 
     /// Value of one trait, which every machine has.
@@ -90,6 +101,13 @@ mod tests {
             first.changed_until(&other),
             ["the host key ssh_host_ed25519_key.pub was `AAAA+/=` and is `BBBB`"]
         );
+    }
+
+    #[test]
+    fn each_boot_has_what_no_other_has() {
+        let first = Traits::parse(ANSWER).unwrap();
+        let second = Traits::parse(&ANSWER.replace("boot id=b", "boot id=x")).unwrap();
+        assert_eq!(first.stale_in(&second), ["two boots have the same random seed: `c  -`"]);
     }
 
     #[test]

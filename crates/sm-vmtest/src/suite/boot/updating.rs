@@ -35,21 +35,15 @@ pub(super) fn asking(mut plan: VmPlan, port: u16, release: &Release) -> VmPlan {
     plan
 }
 
-/// Lets a machine that runs ask `port` of this one for updates, as its operator would.
-pub(super) fn ask_at(
-    machine: &mut Machine<'_>,
-    port: u16,
-    release: &Release,
-    reboot: Reboot,
-) -> Result<(), Stop> {
+/// Lets a machine that runs ask `port` of this one for updates, as its operator would: the channel that it follows, and whether it
+/// reboots by itself, are the image's own.
+pub(super) fn ask_at(machine: &mut Machine<'_>, port: u16, reboot: Reboot) -> Result<(), Stop> {
     let strategy = match reboot {
-        Reboot::Itself => "reboot",
-        Reboot::OnOrder => "off",
+        Reboot::Itself => "",
+        Reboot::OnOrder => "REBOOT_STRATEGY=off",
     };
-    let group = release.manifest().channel;
     machine.ask(&format!(
-        "mkdir -p /etc/boxcar; printf '%s\\n' SERVER=http://10.0.2.2:{port}/v1/update/ GROUP={group} REBOOT_STRATEGY={strategy} \
-         > /etc/boxcar/update.conf; sync"
+        "mkdir -p /etc/boxcar; printf '%s\\n' SERVER=http://10.0.2.2:{port}/v1/update/ {strategy} > /etc/boxcar/update.conf; sync"
     ))?;
     Ok(())
 }

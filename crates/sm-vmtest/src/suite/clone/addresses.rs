@@ -1,14 +1,18 @@
 //! `net.dhcp-static-v6`: addresses come by DHCP and router advertisements and by hand, come back with the cable, and a host without a
-//! network still starts.
+//! network still starts. Names are asked of the servers that a link was given, and of nobody else.
 
 use std::time::Duration;
 
 use sm_host::qemu::running::Link;
 
-use crate::suite::{
-    bench::Bench,
-    finding::{Findings, Looked},
-    machine::Machine,
+use super::names::{ADDRESS, NAME, NameServer};
+use crate::{
+    Answer,
+    suite::{
+        bench::Bench,
+        finding::{Findings, Looked, Stop},
+        machine::Machine,
+    },
 };
 
 /// How long a network takes to come up on a guest's own processor, at most.
@@ -31,6 +35,26 @@ ip -o address show dev "$link" scope global; ip -o -6 address show dev "$link"
 ip route; resolvectl dns "$link"
 "#;
 
+/// Tells which name servers are asked whatever the network says, and what the host calls itself when it asks for an address.
+const OWN_WAY: &str = r#"
+link=$(ls /sys/class/net | grep -v '^lo$' | head -n 1)
+resolvectl dns | sed -n 's/^Global: */everywhere /p'
+echo "own $(tr -d : < /sys/class/net/$link/address)"
+sed -n 's/^CLIENTID=/client /p' /run/systemd/netif/leases/$(cat /sys/class/net/$link/ifindex)
+echo "waits $(systemctl show --property=ExecStart --value systemd-networkd-wait-online.service)"
+"#;
+
+/// The same card under another name, as in the next machine. It is still the first of all.
+const OTHER_CARD: &str = r#"
+set -e
+link=$(ls /sys/class/net | grep -v '^lo$' | head -n 1)
+ip link set "$link" down
+ip link set "$link" name card7
+ip link set card7 up
+udevadm settle --timeout=20
+networkctl reconfigure card7
+"#;
+
 /// A link of the host's own with addresses by hand, and a neighbour at its other end that answers.
 const BY_HAND: &str = r#"
 set -e
@@ -46,6 +70,8 @@ Address=2001:db8::2/64
 LinkLocalAddressing=ipv6
 IPv6AcceptRA=no
 IPv6DuplicateAddressDetection=0
+DNS=192.0.2.1
+Domains=~suite.test
 [Route]
 Destination=198.51.100.0/24
 Gateway=192.0.2.1
@@ -59,15 +85,14 @@ ip -n neighbour link set other up
 ip link set hand0 up
 "#;
 
-/// The host waits for a network for two minutes unless told otherwise; that a boot goes on after that is seen sooner so.
+/// The host waits for a network for two minutes unless told otherwise; that a boot goes on after that is seen sooner so. All that
+/// the image says beside that stays.
 const WAIT_LESS: &str = r#"
 set -e
 mkdir -p /etc/systemd/system/systemd-networkd-wait-online.service.d
-cat > /etc/systemd/system/systemd-networkd-wait-online.service.d/less.conf <<'END'
-[Service]
-ExecStart=
-ExecStart=/usr/lib/systemd/systemd-networkd-wait-online --timeout=20
-END
+own=$(systemctl cat systemd-networkd-wait-online.service | sed -n 's/^ExecStart=\(.\)/\1/p' | tail -n 1)
+printf '[Service]\nExecStart=\nExecStart=%s --timeout=20\n' "$own" \
+    > /etc/systemd/system/systemd-networkd-wait-online.service.d/zz-less.conf
 "#;
 
 /// Tells whether the neighbour answers.
@@ -83,8 +108,9 @@ true
 pub fn addresses(bench: &Bench<'_>, machine: &mut Machine<'_>) -> Looked {
     let mut findings = Findings::of("DHCP, router advertisements, addresses by hand, a pulled cable");
     bench.phase("dhcp");
-    let said = machine.wait_for("addresses", ASK, |answer| missing(&answer.output).is_empty(), COME_UP)?;
-    findings.expect_equal("the largest packet", line(&said.output, "mtu "), "1500");
+    let said = comes_up(machine, "addresses")?;
+    findings.expect_equal("the largest packet", line(&said, "mtu "), "1500");
+    judge_own_way(&machine.ask(OWN_WAY)?, &mut findings);
     bench.phase("by-hand");
     machine.ask(BY_HAND)?;
     let all = ["by hand 4", "by hand 6", "by hand route", "by hand mtu"];
@@ -95,13 +121,23 @@ pub fn addresses(bench: &Bench<'_>, machine: &mut Machine<'_>) -> Looked {
         |answer| all.iter().all(|what| is_there(&answer.output, what)),
         COME_UP,
     )?;
+    bench.phase("names");
+    let server = NameServer::start()?;
+    machine.ask(&server.moved_to("neighbour", "192.0.2.1"))?;
+    let asked = machine
+        .run(&format!("timeout 20 getent ahostsv4 {NAME} 2>&1; resolvectl status hand0 2>&1"), COME_UP)?;
+    findings.require(asked.output.starts_with(ADDRESS), || {
+        format!("`{NAME}` is `{}`, expected `{ADDRESS}`", asked.output.trim().replace('\n', " | "))
+    });
     bench.phase("cable");
     machine.set_link(Link::Down)?;
     let gone = "a pulled cable to be noticed";
     machine.wait_for(gone, ASK, |answer| line(&answer.output, "state ") == "no-carrier", COME_UP)?;
     machine.set_link(Link::Up)?;
-    let back = "addresses after the cable is back";
-    machine.wait_for(back, ASK, |answer| missing(&answer.output).is_empty(), COME_UP)?;
+    comes_up(machine, "addresses after the cable is back")?;
+    bench.phase("other-card");
+    machine.ask(OTHER_CARD)?;
+    comes_up(machine, "addresses of a card of another name")?;
     bench.phase("boot-without-network");
     machine.ask(WAIT_LESS)?;
     machine.set_link(Link::Down)?;
@@ -111,6 +147,28 @@ pub fn addresses(bench: &Bench<'_>, machine: &mut Machine<'_>) -> Looked {
         report.failed_units.iter().filter(|unit| *unit != "systemd-networkd-wait-online.service").collect();
     findings.require(others.is_empty(), || format!("without a network, {others:?} failed"));
     Ok(findings)
+}
+
+/// Waits until the link has all that the network gives, and returns what it says then.
+fn comes_up(machine: &mut Machine<'_>, what: &str) -> Result<String, Stop> {
+    let is_up = |answer: &Answer| missing(&answer.output).is_empty();
+    Ok(machine.wait_for(&format!("{what}: {GIVEN:?}"), ASK, is_up, COME_UP)?.output)
+}
+
+/// What is wrong with the image's own settings.
+fn judge_own_way(said: &str, findings: &mut Findings) {
+    let everywhere = line(said, "everywhere ");
+    findings.expect_equal("the list of name servers that the image insists on", everywhere, "");
+    let (client, own) = (line(said, "client "), line(said, "own "));
+    findings.require(!own.is_empty() && client.ends_with(own), || {
+        format!("the host asks for addresses as `{client}`, expected its own link's `{own}`: others may ask as the same")
+    });
+    let waits = line(said, "waits ");
+    let for_ever = ["--timeout=0 ", "--timeout 0 ", "--timeout=infinity"];
+    findings
+        .require(waits.contains("wait-online") && !for_ever.iter().any(|word| waits.contains(word)), || {
+            format!("the boot waits for a network with `{waits}`, expected an end to that")
+        });
 }
 
 /// What is not there yet of what QEMU's network gives.
@@ -130,6 +188,24 @@ mod tests {
 
     const SAID: &str = "state routable\nmtu 1500\n2: enp0s3 inet 10.0.2.15/24 metric 1024\n2: enp0s3 inet6 fec0::5054/64\n\
         default via 10.0.2.2 dev enp0s3\nLink 2 (enp0s3): 10.0.2.3\n";
+
+    #[test]
+    fn what_an_image_insists_on_is_told() {
+        let said = "everywhere \nown 525400123456\nclient 01525400123456\n\
+            waits { path=/x/wait-online ; argv[]=/x/wait-online --any ; }\n";
+        for (from, to, n_problems) in [
+            ("", "", 0),
+            ("everywhere ", "everywhere 9.9.9.9", 1),
+            ("client 01525400123456", "client ff000102", 1),
+            ("own 525400123456", "own ", 1),
+            ("--any", "--timeout=0", 1),
+            ("wait-online", "true", 1),
+        ] {
+            let mut findings = Findings::default();
+            judge_own_way(&said.replace(from, to), &mut findings);
+            assert_eq!(findings.problems.len(), n_problems, "{from}: {:?}", findings.problems);
+        }
+    }
 
     #[test]
     fn a_network_is_up_when_nothing_is_missing() {

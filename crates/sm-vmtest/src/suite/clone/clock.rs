@@ -38,9 +38,35 @@ date -u +%s"
     )
 }
 
+/// How the host comes by its time before anybody changes that: whether it asks, whom, and what its hardware clock says.
+const OWN_WAY: &str = r#"
+echo "asks $(systemctl is-active systemd-timesyncd)"
+timedatectl show --property=LocalRTC --property=Timezone
+timedatectl show-timesync --property=SystemNTPServers
+"#;
+
+/// What is wrong with a host's own way to its time: servers that an image names go before those that the network gives.
+fn judge_own_way(said: &str, findings: &mut Findings) {
+    let value =
+        |key: &str| said.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("").trim().to_owned();
+    for (what, key, expected) in [
+        ("the service that asks time servers", "asks ", "active"),
+        ("a hardware clock in local time", "LocalRTC=", "no"),
+        ("the list of time servers that the image insists on", "SystemNTPServers=", ""),
+    ] {
+        findings.expect_equal(what, value(key).as_str(), expected);
+    }
+    let zone = value("Timezone=");
+    findings.require(matches!(zone.as_str(), "UTC" | "Etc/UTC"), || {
+        format!("the time zone is `{zone}`, expected `UTC`")
+    });
+}
+
 /// Sets the clock wrong and waits for it to be right.
 pub fn sync(bench: &Bench<'_>, machine: &mut Machine<'_>) -> Looked {
     let server = TimeServer::start()?;
+    let mut findings = Findings::default();
+    judge_own_way(&machine.ask(OWN_WAY)?, &mut findings);
     bench.phase("set-wrong");
     let wrong = machine.ask(&set_up(server.port()))?;
     bench.note(&format!("the wrong clock says {wrong}"));
@@ -55,7 +81,7 @@ pub fn sync(bench: &Bench<'_>, machine: &mut Machine<'_>) -> Looked {
     let guest: u64 = machine.ask("date -u +%s")?.parse().unwrap_or(0);
     let after = now_secs();
     let off_secs = before.saturating_sub(guest).max(guest.saturating_sub(after));
-    let mut findings = Findings::of(format!("{} answers; {off_secs} s off", server.n_answers()));
+    findings.seen = format!("{} answers; {off_secs} s off", server.n_answers());
     findings.require(wrong.parse::<u64>().is_ok_and(|wrong| wrong < before), || {
         format!("the clock could not be set wrong: it said {wrong}")
     });

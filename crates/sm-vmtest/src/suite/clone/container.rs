@@ -56,6 +56,8 @@ echo "user owns $(stat -c %u $volume/mapped 2>/dev/null)"
 run others '' 'read -r line < /proc/1/comm; echo "first $line"; cat /etc/boxcar/update.conf /usr/lib/os-release 2>/dev/null | cat'
 ctr run --detach --memory-limit 33554432 localhost/try:1 try-kept /usr/bin/sleep 1000
 echo "memory says $(cat /sys/fs/cgroup/default/try-kept/memory.max)"
+echo "controllers $(cat /sys/fs/cgroup/default/try-kept/cgroup.controllers)"
+echo "door $(stat -c '%a %U:%G' /run/containerd/containerd.sock)"
 before=$(ctr tasks ls | grep '^try-kept ')
 systemctl restart containerd
 after=$(ctr tasks ls | grep '^try-kept ')
@@ -81,6 +83,8 @@ pub fn run(bench: &Bench<'_>, machine: &mut Machine<'_>) -> Looked {
 }
 
 fn judge(said: &str, findings: &mut Findings) {
+    /// What a container can be held to (`cgroups(7)`).
+    const CONTROLLERS: [&str; 4] = ["cpu", "io", "memory", "pids"];
     /// CAP_SYS_ADMIN, CAP_SYS_MODULE, CAP_SYS_RAWIO (capability.h): whoever has one of them is root outside, too.
     const FORBIDDEN_CAPABILITIES: u64 = 1 << 21 | 1 << 16 | 1 << 17;
     let after = |word: &str| {
@@ -103,6 +107,12 @@ fn judge(said: &str, findings: &mut Findings) {
     equal("that user outside", "user owns ", "100000");
     equal("what a container sees of its host", "others says ", "first bash");
     equal("containers that are left behind", "left", "");
+    equal("mode and owner of the daemon's socket", "door ", "660 root:root");
+    let counted = after("controllers ");
+    let uncounted = CONTROLLERS.iter().filter(|wanted| !counted.split(' ').any(|found| found == **wanted));
+    findings
+        .problems
+        .extend(uncounted.map(|name| format!("containers have no limits of `{name}`: only of `{counted}`")));
     let capabilities = u64::from_str_radix(after("capabilities says caps ").as_str(), 16);
     findings.require(capabilities.is_ok_and(|caps| caps & FORBIDDEN_CAPABILITIES == 0), || {
         format!("a container has the capabilities {}", after("capabilities says caps "))
@@ -135,6 +145,8 @@ capabilities says caps 00000000a80425fb
 user says 0
 user owns 100000
 others says first bash
+controllers cpuset cpu io memory hugetlb pids
+door 660 root:root
 kept before try-kept    912    RUNNING
 kept after try-kept    912    RUNNING
 left 
@@ -164,6 +176,8 @@ left
             ("kept after try-kept    912    RUNNING", "kept after "),
             ("first bash", "first systemd"),
             ("left ", "left try-memory"),
+            ("cpuset cpu io", "cpuset io"),
+            ("door 660", "door 666"),
         ] {
             assert_eq!(problems(&SAID.replace(from, to)).len(), 1, "{from} -> {to}");
         }

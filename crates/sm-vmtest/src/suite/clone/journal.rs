@@ -18,8 +18,9 @@ const MAX_DEFAULT_MIB: u64 = 1024;
 
 /// Tells how the journal is set up, and leaves a mark in it.
 const MARK: &str = r#"
-systemd-analyze cat-config systemd/journald.conf 2>/dev/null | sed -n 's/^SystemMaxUse=/max-use /p; s/^Storage=/storage /p'
+systemd-analyze cat-config systemd/journald.conf 2>/dev/null | sed -n 's/^SystemMaxUse=/max-use /p; s/^Storage=/storage /p; s/^MaxRetentionSec=/retention /p'
 systemd-cat -t stationmaster-mark echo before the reboot
+echo "<5>stationmaster-mark of the kernel" > /dev/kmsg
 journalctl --sync
 ls -d /var/log/journal/* | head -n 1 | sed 's/^/files /'
 "#;
@@ -28,6 +29,9 @@ ls -d /var/log/journal/* | head -n 1 | sed 's/^/files /'
 const AFTER_REBOOT: &str = r#"
 journalctl --boot=-1 --identifier=stationmaster-mark --output=cat --no-pager | sed 's/^/mark /'
 echo "boots $(journalctl --list-boots --no-pager --quiet | wc -l)"
+echo "kernel $(journalctl --boot=-1 --dmesg --no-pager --quiet --output=cat | grep -c 'stationmaster-mark of the kernel')"
+echo "suppressed $(journalctl --output=cat --no-pager --identifier=systemd-journald | grep -c '^Suppressed [0-9]* messages')"
+echo "open $(find /var/log/journal /run/log/journal -type f -perm /007 2>/dev/null | tr '\n' ' ')"
 echo "secrets $(journalctl --output=cat --no-pager | grep -c 'BEGIN .*PRIVATE KEY\|\$6\$[A-Za-z0-9./]\{8\}\|\$y\$j9T\$')"
 "#;
 
@@ -79,6 +83,21 @@ fn judge(said: &str) -> Findings {
     findings.require((2..=100).contains(&number("boots")), || {
         format!("the journal knows {} boots, expected 2 or more", value("boots"))
     });
+    findings.require((1..u64::MAX).contains(&number("kernel")), || {
+        "the journal holds nothing of the kernel's".to_owned()
+    });
+    findings.expect_equal(
+        "the number of times that messages of a boot were dropped",
+        value("suppressed"),
+        "0",
+    );
+    findings.expect_equal("what everybody may read of the journal", value("open"), "");
+    findings.require(matches!(value("retention"), "" | "0"), || {
+        format!(
+            "`MaxRetentionSec=` is `{}`: what is logged goes before its room is needed",
+            value("retention")
+        )
+    });
     findings.expect_equal("the number of secrets in the journal", value("secrets"), "0");
     findings.require(number("kib") <= (CAP_MIB + SLACK_MIB) << 10, || {
         format!("the journal takes {} KiB and may take {CAP_MIB} MiB", value("kib"))
@@ -92,8 +111,8 @@ fn judge(said: &str) -> Findings {
 mod tests {
     use super::*;
 
-    const SAID: &str = "storage persistent\nmax-use 256M\nfiles /var/log/journal/ab\nmark before the reboot\nboots 2\n\
-        secrets 0\nkib 8200\nrunning active\nlast after the flood\n";
+    const SAID: &str = "storage persistent\nmax-use 256M\nfiles /var/log/journal/ab\nmark before the reboot\nboots 2\nkernel 5\nsuppressed 0\n\
+        open \nsecrets 0\nkib 8200\nrunning active\nlast after the flood\n";
 
     #[test]
     fn a_journal_that_persists_and_keeps_its_size_is_good() {
@@ -107,6 +126,10 @@ mod tests {
             ("256M", "9000M"),
             ("mark before the reboot\n", ""),
             ("boots 2", "boots 1"),
+            ("kernel 5", "kernel 0"),
+            ("suppressed 0", "suppressed 2"),
+            ("open ", "open /var/log/journal/ab/system.journal"),
+            ("storage persistent\n", "storage persistent\nretention 1day\n"),
             ("secrets 0", "secrets 3"),
             ("kib 8200", "kib 16000"),
             ("running active", "running failed"),
@@ -114,6 +137,6 @@ mod tests {
         ] {
             assert_eq!(judge(&SAID.replace(from, to)).problems.len(), 1, "{from}");
         }
-        assert_eq!(judge("").problems.len(), 8);
+        assert_eq!(judge("").problems.len(), 10);
     }
 }

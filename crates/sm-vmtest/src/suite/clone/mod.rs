@@ -7,6 +7,7 @@
 //! | [`clock`] | `time.sync`, with a time server of its own |
 //! | [`container`] | `container.run` |
 //! | [`journal`] | `journal.persist-and-limits` |
+//! | [`names`] | a name server of a test's own |
 //! | [`no_space`] | `update.no-space` |
 //! | [`ssh`] | `ssh.hardening` |
 //! | [`key_exchange`] | what an SSH server offers, read from its first packet |
@@ -17,6 +18,7 @@ pub mod clock;
 pub mod container;
 pub mod journal;
 pub mod key_exchange;
+mod names;
 pub mod no_space;
 mod offers;
 pub mod ssh;

@@ -30,6 +30,32 @@ const HOST_KEYS: [&str; 3] = ["ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256"];
 const CIPHERS: [&str; 3] =
     ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"];
 const MACS: [&str; 2] = ["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com"];
+/// Signatures that a login with a key must not rest on: SHA-1, and keys of 1024 bits.
+const OUTDATED_SIGNATURES: [&str; 4] =
+    ["ssh-rsa", "ssh-rsa-cert-v01@openssh.com", "ssh-dss", "ssh-dss-cert-v01@openssh.com"];
+/// Least bits of a host key, by its kind.
+const HOST_KEY_BITS: [(&str, u64); 2] = [("RSA", 3072), ("ED25519", 256)];
+/// What sshd must do to everybody, whatever was tried here, in its own words (`sshd -T`).
+const SETTINGS: [(&str, &[&str]); 15] = [
+    ("permitrootlogin", &["no"]),
+    ("pubkeyauthentication", &["yes"]),
+    ("passwordauthentication", &["no"]),
+    ("kbdinteractiveauthentication", &["no"]),
+    ("permitemptypasswords", &["no"]),
+    ("hostbasedauthentication", &["no"]),
+    ("gssapiauthentication", &["no"]),
+    ("strictmodes", &["yes"]),
+    ("permituserenvironment", &["no"]),
+    ("x11forwarding", &["no"]),
+    ("permittunnel", &["no"]),
+    ("authorizedkeysfile", &[".ssh/authorized_keys .ssh/authorized_keys2", ".ssh/authorized_keys"]),
+    ("authorizedkeyscommand", &["none"]),
+    ("trustedusercakeys", &["none"]),
+    ("loglevel", &["INFO", "VERBOSE"]),
+];
+/// Most tries of one connection, and seconds that it has for them; none is for ever.
+const MAX_TRIES: u64 = 6;
+const MAX_GRACE_SECS: u64 = 120;
 /// Words in that place that say something about the conversation and are no algorithms.
 const MARKERS: [&str; 3] = ["ext-info-s", "kex-strict-s-v00@openssh.com", "kex-strict-c-v00@openssh.com"];
 
@@ -54,7 +80,13 @@ try root -i key -o IdentitiesOnly=yes -o BatchMode=yes root@$address
 try nobody -i key -o IdentitiesOnly=yes -o BatchMode=yes nobody@$address
 try none -o PreferredAuthentications=none core@$address
 echo "methods $(ssh -v -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o PreferredAuthentications=none core@$address true 2>&1 | sed -n 's/.*Authentications that can continue: //p' | head -n 1 | tr -d '\r')"
-for key in /etc/ssh/ssh_host_*_key; do echo "host-key $(stat -c '%a %U:%G' $key)"; done
+for key in /etc/ssh/ssh_host_*_key; do
+    echo "host-key $(stat -c '%a %U:%G' $key)"
+    ssh-keygen -l -f $key | sed 's/^\([0-9]*\) .*(\([A-Z0-9-]*\))$/host-key-size \2 \1/'
+done
+echo "writable $(find /etc/ssh ! -type l -perm /022 | tr '\n' ' ')"
+echo "matches $(cat /etc/ssh/sshd_config /etc/ssh/sshd_config.d/*.conf 2>/dev/null | grep -c -i '^ *match ')"
+for who in user=root,host=h,addr=192.0.2.9 user=core,host=h,addr=192.0.2.9; do sshd -T -C $who | sed "s/^/setting /"; done
 echo "empty $(awk -F : '$2 == "" { print $1 }' /etc/shadow | tr '\n' ' ')"
 "#;
 
@@ -127,9 +159,52 @@ fn judge(said: &str) -> Findings {
     for key in after("host-key ") {
         findings.expect_equal("mode and owner of a host key", key, "600 root:root");
     }
+    for key in after("host-key-size ") {
+        let (kind, bits) = key.split_once(' ').unwrap_or((key, ""));
+        let least =
+            HOST_KEY_BITS.iter().find(|(known, _)| *known == kind).map_or(u64::MAX, |(_, bits)| *bits);
+        findings.require(bits.parse().is_ok_and(|bits: u64| bits >= least), || {
+            format!("a host key is {kind} of {bits} bits, expected one of {HOST_KEY_BITS:?} or more")
+        });
+    }
+    findings.expect_equal(
+        "what others may write of sshd's files",
+        after("writable").next().unwrap_or("?").trim(),
+        "",
+    );
+    findings.expect_equal("the number of exceptions (`Match`)", after("matches ").next().unwrap_or("?"), "0");
+    settings(&after("setting ").collect::<Vec<_>>(), &mut findings);
     let empty = after("empty ").next().unwrap_or("").trim().to_owned();
     findings.require(empty.is_empty(), || format!("accounts without a password: {empty}"));
     findings
+}
+
+/// Holds what sshd says of itself against what it must say, for each of the people it was asked about.
+fn settings(said: &[&str], findings: &mut Findings) {
+    let values = |key: &str| -> Vec<&str> {
+        said.iter()
+            .filter_map(|line| line.split_once(' ').filter(|(name, _)| *name == key))
+            .map(|(_, value)| value)
+            .collect()
+    };
+    for (key, expected) in SETTINGS {
+        let found = values(key);
+        findings.require(!found.is_empty(), || format!("sshd does not tell its `{key}`"));
+        let others = found.iter().filter(|value| !expected.contains(value));
+        findings.problems.extend(
+            others.map(|value| format!("`{key}` is `{value}`, expected `{}`", expected.join("` or `"))),
+        );
+    }
+    for (key, most) in [("maxauthtries", MAX_TRIES), ("logingracetime", MAX_GRACE_SECS)] {
+        let other =
+            values(key).into_iter().find(|value| !value.parse().is_ok_and(|n: u64| (1..=most).contains(&n)));
+        findings.problems.extend(other.map(|value| format!("`{key}` is `{value}`, expected 1 to {most}")));
+    }
+    for signature in values("pubkeyacceptedalgorithms").iter().flat_map(|list| list.split(',')) {
+        findings.require(!OUTDATED_SIGNATURES.contains(&signature), || {
+            format!("keys may log in with `{signature}`")
+        });
+    }
 }
 
 #[cfg(test)]
@@ -137,7 +212,15 @@ mod tests {
     use super::*;
 
     const SAID: &str = "in key\nout password: Permission denied (publickey).\nout keyboard-interactive: x\nout root: x\n\
-        out nobody: x\nout none: x\nmethods publickey\nhost-key 600 root:root\nempty \n";
+        out nobody: x\nout none: x\nmethods publickey\nhost-key 600 root:root\nhost-key-size ED25519 256\nwritable \n\
+        matches 0\nempty \nsetting maxauthtries 3\nsetting logingracetime 30\n\
+        setting pubkeyacceptedalgorithms ssh-ed25519,rsa-sha2-512\n";
+
+    /// What a machine says whose sshd has all settings that it must have.
+    fn said() -> String {
+        let settings = SETTINGS.iter().map(|(key, values)| format!("setting {key} {}\n", values[0]));
+        settings.fold(SAID.to_owned(), |said, line| said + &line)
+    }
 
     fn offer() -> Offer {
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -152,7 +235,7 @@ mod tests {
 
     #[test]
     fn only_keys_and_modern_algorithms_are_good() {
-        let mut findings = judge(SAID);
+        let mut findings = judge(&said());
         algorithms(&offer(), &mut findings);
         assert_eq!(findings.problems, [""; 0]);
     }
@@ -168,8 +251,19 @@ mod tests {
             ("host-key 600", "host-key 644"),
             ("host-key 600 root:root\n", ""),
             ("empty ", "empty core"),
+            ("ED25519 256", "RSA 1024"),
+            ("ED25519 256", "DSA 1024"),
+            ("writable ", "writable /etc/ssh/sshd_config"),
+            ("matches 0", "matches 1"),
+            ("setting permitrootlogin no", "setting permitrootlogin no\nsetting permitrootlogin yes"),
+            ("setting strictmodes yes", "setting strictmodes no"),
+            ("setting strictmodes yes\n", ""),
+            ("authorized_keys2", "authorized_keys2 /etc/ssh/all"),
+            ("maxauthtries 3", "maxauthtries 100"),
+            ("logingracetime 30", "logingracetime 0"),
+            ("ssh-ed25519,rsa", "ssh-rsa,rsa"),
         ] {
-            assert_eq!(judge(&SAID.replace(from, to)).problems.len(), 1, "{from}");
+            assert_eq!(judge(&said().replace(from, to)).problems.len(), 1, "{from} -> {to}");
         }
     }
 
