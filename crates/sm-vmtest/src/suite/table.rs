@@ -91,7 +91,7 @@ pub fn text(matrix: &Matrix, paint: Paint) -> String {
 fn surroundings(matrix: &Matrix) -> String {
     let machines = match matrix.host.accelerator.as_str() {
         "none" => "no machine was started".to_owned(),
-        accelerator => format!("machines run by {accelerator}"),
+        accelerator => format!("machines run by {}", harmless(accelerator)),
     };
     format!("{} processors · {machines}", matrix.host.cpus)
 }
@@ -115,7 +115,7 @@ fn row(line: &Line, paint: Paint) -> String {
     text.truncate(text.trim_end().len());
     text.push('\n');
     if line.verdict != Verdict::Passed {
-        for part in wrapped(&line.message, WIDTH - 6).into_iter().take(2) {
+        for part in wrapped(&harmless(&line.message), WIDTH - 6).into_iter().take(2) {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "      {part}");
         }
@@ -134,7 +134,7 @@ fn name(line: &Line) -> String {
         line.scenario.iter().filter(|(key, _)| *key != "platform").map(|(_, value)| value.as_str()).collect();
     match &scenario[..] {
         [] => shortened(line.test.as_str(), 30),
-        [..] => shortened(&format!("{} {}", line.test, scenario.join(" ")), 30),
+        [..] => shortened(&harmless(&format!("{} {}", line.test, scenario.join(" "))), 30),
     }
 }
 
@@ -194,6 +194,13 @@ fn wrapped(text: &str, max_chars: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Text that a terminal does not obey: a report may be anybody's.
+fn harmless(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() && !c.is_whitespace() { char::REPLACEMENT_CHARACTER } else { c })
+        .collect()
 }
 
 fn shortened(text: &str, max_chars: usize) -> String {
@@ -271,6 +278,16 @@ image.reproducible, image.cve-known."
     #[test]
     fn what_took_no_time_is_not_told_in_seconds() {
         assert_eq!([0, 49, 50, 61_249].map(seconds), ["", "", "0.1 s", "61.2 s"]);
+    }
+
+    #[test]
+    fn a_terminal_obeys_nothing_that_a_report_says() {
+        let mut report = report(&[("image.layout", AttemptOutcome::Fail, "\u{1b}[2J\u{9b}31m gone")]);
+        report.attempts[0].scenario = [("from".to_owned(), "\u{1b}]0;x\u{7}".to_owned())].into();
+        report.host.accelerator = "\u{1b}c".to_owned();
+        let tests: Vec<_> = catalog::choose(&[], Some("image.layout")).collect();
+        let text = text(&Matrix::of(&report, &tests, &COUNTS), Paint::Plain);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
     }
 
     #[test]
