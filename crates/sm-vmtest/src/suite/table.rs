@@ -198,9 +198,12 @@ fn wrapped(text: &str, max_chars: usize) -> Vec<String> {
 
 /// Text that a terminal does not obey: a report may be anybody's.
 fn harmless(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() && !c.is_whitespace() { char::REPLACEMENT_CHARACTER } else { c })
-        .collect()
+    let shown = |c: char| match c {
+        c if c.is_whitespace() => ' ',
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    };
+    text.chars().map(shown).collect()
 }
 
 fn shortened(text: &str, max_chars: usize) -> String {
