@@ -259,6 +259,19 @@ fn bytes_that_are_public_and_not_on_record_are_recorded_and_not_copied() {
 }
 
 #[test]
+fn what_died_between_its_two_compositions_is_not_composed_yet() {
+    let place = tempfile::tempdir().unwrap();
+    let manifest = stage_release(place.path(), "4902.0.0");
+    let release =
+        sm_compose::release::ReleaseDir::open(&place.path().join("staged/alpha/amd64-usr/4902.0.0")).unwrap();
+    assert!(!run::is_composed_twice(&release).unwrap());
+    let folder =
+        crate::evidence::folder(release.path(), release.manifest().version, &manifest, None).unwrap();
+    crate::evidence::keep_second(&folder, release.manifest()).unwrap();
+    assert!(run::is_composed_twice(&release).unwrap());
+}
+
+#[test]
 fn two_coordinators_at_once_lose_nothing_and_share_no_number() {
     let stage = decided();
     let open = |who: &str| {

@@ -82,6 +82,13 @@ pub(super) fn staged(root: &Path, board: Board, plan: &PlannedRelease) -> anyhow
     if path.is_dir() { Ok(Some(ReleaseDir::open(&path)?)) } else { Ok(None) }
 }
 
+/// Whether a second composition of a release is among its evidence.
+pub(super) fn is_composed_twice(release: &ReleaseDir) -> anyhow::Result<bool> {
+    let manifest = release.manifest_sha256();
+    let folder = reports::folder(release.path(), release.manifest().version, &manifest, None)?;
+    Ok(reports::second(&folder)?.is_some())
+}
+
 struct Running<'a> {
     args: &'a Args,
     which: Which,
@@ -94,7 +101,7 @@ impl Running<'_> {
         found.map(|(_, release)| release).context("the release is gone")
     }
 
-    /// Composes the release, twice, unless it lies there already, and records it unless that was done.
+    /// Composes the release, twice, unless that was done, and records it.
     fn compose(
         &self,
         project: &mut Project<'_>,
@@ -102,9 +109,11 @@ impl Running<'_> {
     ) -> anyhow::Result<ReleaseDir> {
         let board = Board(compose::host_arch()?);
         let plan = self.release(project)?.plan.clone();
+        let is_recorded = self.release(project)?.boards.contains_key(&board);
         let found = match staged(&self.args.staged, board, &plan)? {
-            Some(found) => found,
-            None => {
+            Some(found) if is_recorded || is_composed_twice(&found)? => found,
+            // Also what a run that died between the two compositions left: the same inputs give the same bytes.
+            _ => {
                 self.verb(&self.compose_line(&plan))?;
                 staged(&self.args.staged, board, &plan)?.context("composing left no release")?
             }
