@@ -49,8 +49,11 @@ fn platform(argv: &mut Argv, machine: &Machine) {
     let (accelerator, cpu) = match (machine.accelerator, machine.arch) {
         (Accelerator::Kvm, _) => ("kvm", "host"),
         // Every processor feature but those that only cost an emulator time: fifth-level page tables, a hypervisor in the guest (two
-        // modules to load), protection keys and MPX (registers to save, and a TLB flush, at each switch of processes).
-        (Accelerator::Emulation, Arch::Amd64) => ("tcg,thread=multi", "max,-la57,-svm,-pku,-mpx"),
+        // modules to load), protection keys and MPX (registers to save, and a TLB flush, at each switch of processes), instructions
+        // for AES (seven modules, each with a signature to check).
+        (Accelerator::Emulation, Arch::Amd64) => {
+            ("tcg,thread=multi", "max,-la57,-svm,-pku,-mpx,-aes,-vaes,-pclmulqdq")
+        }
         // Pointer authentication with its specified algorithm costs an emulator half its speed.
         (Accelerator::Emulation, Arch::Arm64) => ("tcg,thread=multi", "max,pauth-impdef=on"),
     };
@@ -83,7 +86,7 @@ const fn platform_devices(machine: &Machine) -> &'static str {
     match (machine.arch, machine.accelerator) {
         (Arch::Amd64, Accelerator::Kvm) => "q35,smm=off,vmport=off,hpet=off,graphics=off,sata=off,smbus=off",
         (Arch::Amd64, Accelerator::Emulation) => {
-            "q35,smm=off,vmport=off,hpet=on,graphics=off,sata=off,smbus=off"
+            "q35,smm=off,vmport=off,hpet=on,graphics=off,sata=off,smbus=off,i8042=off"
         }
         (Arch::Arm64, _) => "virt,gic-version=max",
     }
@@ -265,9 +268,9 @@ mod tests {
 -nodefaults
 -no-user-config
 -display none
--machine q35,smm=off,vmport=off,hpet=on,graphics=off,sata=off,smbus=off
+-machine q35,smm=off,vmport=off,hpet=on,graphics=off,sata=off,smbus=off,i8042=off
 -accel tcg,thread=multi
--cpu max,-la57,-svm,-pku,-mpx
+-cpu max,-la57,-svm,-pku,-mpx,-aes,-vaes,-pclmulqdq
 -smp 2
 -m 2048M
 -drive if=pflash,unit=0,format=raw,readonly=on,file=/fw/code.fd
@@ -339,7 +342,7 @@ mod tests {
         assert!(
             saved.contains("-object memory-backend-file,id=memory,size=2048M,mem-path=/run/memory,share=on")
         );
-        assert!(saved.contains(",smbus=off,memory-backend=memory\n"), "{saved}");
+        assert!(saved.contains(",i8042=off,memory-backend=memory\n"), "{saved}");
         let copy = with(Memory::CopyOf("/run/memory".into()));
         let copy = Machine { resumed_from: Some("/run/state".into()), ..copy };
         let expected = format!("{}\n-incoming defer", saved.replace("share=on", "share=off"));
