@@ -14,6 +14,9 @@ pub const GUEST_PORT: &str = "org.stationmaster.guest";
 pub const JOURNAL_PORT: &str = "org.stationmaster.journal";
 /// The unit that writes the journal.
 const JOURNAL_UNIT: &str = "stationmaster-journal.service";
+/// Makes a port's device of its name in `$1`, as the kernel lists it: udev's link to it comes late, and each look that has to wait
+/// costs a process.
+const FIND_PORT: &str = r#"until for port in /sys/class/virtio-ports/*; do read -r name 2>/dev/null < "$port/name" && [ "$name" = "$1" ] && break; done; do sleep 0.2; done; set -- "/dev/${port##*/}";"#;
 /// The unit that runs the root shell.
 const GUEST_UNIT: &str = "stationmaster-guest.service";
 
@@ -129,7 +132,7 @@ fn tmpfiles_line(path: &str, content: &[u8]) -> String {
 /// The shell's unit. It starts as early as there is a device manager, so that a boot that goes wrong can be looked at, and not in
 /// the initial file system, whose end would cut it off.
 fn guest_unit() -> String {
-    let script = quoted_for_systemd(&shell_script());
+    let script = quoted_for_systemd(&format!("{FIND_PORT} {}", shell_script()));
     format!(
         "[Unit]
 Description=Root shell for the owner of this virtual machine
@@ -140,7 +143,7 @@ Conflicts=shutdown.target
 ConditionPathExists=!/etc/initrd-release
 
 [Service]
-ExecStart=/bin/sh -c {script} sh /dev/virtio-ports/{GUEST_PORT}
+ExecStart=/bin/sh -c {script} sh {GUEST_PORT}
 Restart=always
 RestartSec=1
 "
@@ -151,7 +154,7 @@ RestartSec=1
 fn journal_unit() -> String {
     let journal =
         "journalctl --boot --follow --no-tail --no-pager --quiet --no-hostname --output=short-monotonic";
-    let script = format!(r#"until [ -e "$1" ]; do sleep 0.2; done; exec {journal} >"$1""#);
+    let script = format!(r#"{FIND_PORT} exec {journal} >"$1""#);
     let script = quoted_for_systemd(&script);
     format!(
         "[Unit]
@@ -163,7 +166,7 @@ Conflicts=shutdown.target
 ConditionPathExists=!/etc/initrd-release
 
 [Service]
-ExecStart=/bin/sh -c {script} sh /dev/virtio-ports/{JOURNAL_PORT}
+ExecStart=/bin/sh -c {script} sh {JOURNAL_PORT}
 Restart=always
 RestartSec=1
 "
@@ -234,6 +237,6 @@ mod tests {
         assert_eq!(quoted_for_systemd(r#"printf "%s\n" $x"#), r#""printf \"%%s\\n\" $$x""#);
         let unit = guest_unit();
         let command = unit.lines().find(|line| line.starts_with("ExecStart=")).unwrap();
-        assert!(command.ends_with("\" sh /dev/virtio-ports/org.stationmaster.guest"), "{command}");
+        assert!(command.ends_with("\" sh org.stationmaster.guest"), "{command}");
     }
 }

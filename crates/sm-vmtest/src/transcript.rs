@@ -49,10 +49,9 @@ pub enum Heard {
 
 /// The script of the shell's start: to be run by `sh` with the port's path as `$1`.
 pub fn shell_script() -> String {
-    let wait = r#"until [ -e "$1" ]; do sleep 0.2; done"#;
     let open = r#"exec <>"$1" >&0 2>&0"#;
     let hello = format!(r#"printf '\n{}%s>\n' "$(cat /proc/sys/kernel/random/boot_id)""#, HELLO.trim_start());
-    format!("{wait}; {open}; {hello}; exec /bin/sh")
+    format!("{open}; {hello}; exec /bin/sh")
 }
 
 /// The bytes to send for `command`, a script of any length, with `mark` around its output.

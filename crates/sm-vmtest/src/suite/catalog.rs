@@ -111,6 +111,8 @@ pub enum Means {
     Shared(fn(&Bench<'_>, &mut Machine<'_>) -> Looked),
     /// By asking, and changing, a copy of a machine that runs; nobody else gets it.
     Clone(fn(&Bench<'_>, &mut Machine<'_>) -> Looked),
+    /// By doing what it likes with a copy of a machine that runs, cutting its power among that: what it flushed survives.
+    Owned(for<'a> fn(&Bench<'a>, Machine<'a>) -> Looked),
     /// By starting machines of its own.
     Boot(fn(&Bench<'_>) -> Looked),
     /// By a program of somebody else's, in a guest.
@@ -164,6 +166,7 @@ impl Test {
         match self.means {
             Means::Shared(_)
             | Means::Clone(_)
+            | Means::Owned(_)
             | Means::Boot(_)
             | Means::Journey(..)
             | Means::External(_)
@@ -369,8 +372,14 @@ pub static ALL: &[Test] = &[
         clone::bad_signature::refused,
     )
     .within_secs(120),
-    boot("update.interrupted", Blocking, "an interrupted update is resumed or redone", interrupted)
-        .within_secs(120),
+    test(
+        "update.interrupted",
+        Boot,
+        Blocking,
+        "an interrupted update is resumed or redone",
+        Means::Owned(interrupted),
+    )
+    .within_secs(120),
     cloned("update.no-space", Blocking, "a full disk fails cleanly", clone::no_space::no_space)
         .within_secs(90),
     journey(

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sm_host::clock::Clock;
+use sm_host::{clock::Clock, qemu::WriteCache};
 use sm_model::test_report::{Attempt, AttemptOutcome, Isolation, Scenario, TestId};
 use sm_release::signature::failure_signature;
 
@@ -146,7 +146,8 @@ impl<'a> Crew<'a> {
                 machine.healthy_boot()?;
                 ask(test.means, bench, &mut machine)
             }
-            means => ask(means, bench, &mut self.copy(bench)?),
+            Means::Owned(take) => take(bench, self.copy(bench, WriteCache::KeepsFlushed)?),
+            means => ask(means, bench, &mut self.copy(bench, WriteCache::Volatile)?),
         });
         self.clear(test);
     }
@@ -174,7 +175,7 @@ impl<'a> Crew<'a> {
                     let (mut machine, clean) = match shared.take() {
                         Some((machine, clean)) => (machine.handed_to(bench)?, clean),
                         None => {
-                            let mut machine = self.copy(bench)?;
+                            let mut machine = self.copy(bench, WriteCache::Volatile)?;
                             let clean = Fingerprint::of(&mut machine)?;
                             (machine, clean)
                         }
@@ -306,13 +307,14 @@ impl<'a> Crew<'a> {
     }
 
     /// A copy of a machine that runs.
-    fn copy(&self, bench: &Bench<'a>) -> Result<Machine<'a>, Stop> {
+    fn copy(&self, bench: &Bench<'a>, cache: WriteCache) -> Result<Machine<'a>, Stop> {
         let (saved, base_plan) = self.base().as_ref().map_err(|(stop, _)| stop.clone())?;
         bench.phase("copy");
         let plan = VmPlan {
             start: Start::Copied(saved.clone()),
             dir: bench.dir().join("copy"),
             can_be_saved: false,
+            cache,
             ..base_plan.clone()
         };
         let began = Instant::now();
@@ -372,7 +374,7 @@ fn save_booted(bench: &Bench<'_>) -> Result<((Saved, VmPlan), Findings), Stop> {
 
 /// Whether a test works with a copy of a machine that runs.
 fn needs_copy(test: &Test) -> bool {
-    matches!(test.means, Means::Shared(_) | Means::Clone(_))
+    matches!(test.means, Means::Shared(_) | Means::Clone(_) | Means::Owned(_))
         || matches!(test.means, Means::External(_) if test.class != Class::Boot)
 }
 
@@ -403,7 +405,12 @@ fn ask(means: Means, bench: &Bench<'_>, machine: &mut Machine<'_>) -> Looked {
     match means {
         Means::Shared(ask) | Means::Clone(ask) => ask(bench, machine),
         Means::External(external) => play(external, bench, machine),
-        Means::Look(_) | Means::Boot(_) | Means::Journey(..) | Means::Rules | Means::NotYet(_) => {
+        Means::Look(_)
+        | Means::Owned(_)
+        | Means::Boot(_)
+        | Means::Journey(..)
+        | Means::Rules
+        | Means::NotYet(_) => {
             Err(Stop::Trouble { class: "suite", message: "the test asks no machine".to_owned() })
         }
     }

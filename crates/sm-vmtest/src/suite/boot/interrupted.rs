@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use sm_host::{qemu::WriteCache, relay::Relay};
+use sm_host::relay::Relay;
 use sm_model::ArtifactKind;
 
 use super::{
@@ -43,7 +43,7 @@ struct Attempt<'b, 'a> {
 }
 
 /// `update.interrupted`
-pub fn interrupted(bench: &Bench<'_>) -> Looked {
+pub fn interrupted<'a>(bench: &Bench<'a>, machine: Machine<'a>) -> Looked {
     let mut maker = Maker::new(bench)?;
     let next = maker.make(1, Health::Good)?;
     let service = bench.serve()?;
@@ -55,7 +55,7 @@ pub fn interrupted(bench: &Bench<'_>) -> Looked {
     let findings = Findings::of("an update with seven interruptions");
     let mut attempt = Attempt { bench, service, relay, next, payload_bytes, findings };
 
-    let machine = attempt.start(&maker)?;
+    let machine = attempt.prepare(machine, &maker)?;
     drop(maker);
     let machine = attempt.cut_download(machine)?;
     let machine = attempt.cut_writing(machine)?;
@@ -64,14 +64,8 @@ pub fn interrupted(bench: &Bench<'_>) -> Looked {
 }
 
 impl<'a> Attempt<'_, 'a> {
-    /// A machine that knows where updates come from, and waits for orders.
-    fn start(&mut self, maker: &Maker<'_>) -> Result<Machine<'a>, Stop> {
-        let bench = self.bench;
-        bench.phase("boot");
-        let mut plan = bench.plan("a", bench.release())?;
-        plan.cache = WriteCache::KeepsFlushed;
-        let mut machine = bench.start("a", plan)?;
-        machine.healthy_boot()?;
+    /// The machine knows where updates come from, and waits for orders.
+    fn prepare(&mut self, mut machine: Machine<'a>, maker: &Maker<'_>) -> Result<Machine<'a>, Stop> {
         maker.check_trust(&mut machine)?;
         updating::ask_at(&mut machine, self.relay.port(), Reboot::OnOrder)?;
         only_on_order(&mut machine)?;
@@ -188,9 +182,13 @@ impl<'a> Attempt<'_, 'a> {
     }
 }
 
-/// From now until the next boot the agent does what it is told, when it is told.
+/// From now until the next boot the agent does what it is told, when it is told. The shell may be there before the boot partition.
 fn only_on_order(machine: &mut Machine<'_>) -> Result<(), Stop> {
-    machine.ask("systemctl stop boxcar-update.service").map(drop)
+    let done = machine.run("systemctl stop boxcar-update.service && ls /efi", BOOT)?;
+    match done.is_success() {
+        true => Ok(()),
+        false => Err(Stop::Broken(format!("the update agent cannot be stopped: {}", done.output.trim()))),
+    }
 }
 
 /// The agent goes on where the last interruption left it, and nobody tells it to.

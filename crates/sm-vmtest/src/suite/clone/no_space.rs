@@ -19,7 +19,7 @@ free=$(df --output=avail -B 1M /var | tail -n 1)
 fallocate -l $((free - 40))M /var/fill
 df -h /var | tail -n 1
 "#;
-const FILL_EFI: &str = "head -c 2G /dev/zero > /efi/fill; sync; df -h /efi | tail -n 1";
+const FILL_EFI: &str = "dd if=/dev/zero of=/efi/fill bs=4M 2>&1 | tail -n 1; sync; df -h /efi | tail -n 1";
 
 /// Fills one after the other, and updates.
 pub fn no_space(bench: &Bench<'_>, machine: &mut Machine<'_>) -> Looked {
