@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use sm_image::erofs::{Inode, Kind};
 
-use super::secrets::{interpreter_in, secret_in};
+use super::secrets::{interpreter_in, names_crates_of_builder, secret_in};
 use crate::suite::{
     elf,
     facts::{Facts, known},
@@ -93,6 +93,11 @@ fn inside(usr: &Usr, path: &str) -> Result<Option<String>, Stop> {
     let bytes = usr.bytes(path, MAX_FILE_BYTES)?;
     if let Some(secret) = secret_in(&bytes) {
         return Ok(Some(format!("`{path}` holds {secret}: whoever has the image has it, too")));
+    }
+    if names_crates_of_builder(&bytes) {
+        return Ok(Some(format!(
+            "`{path}` names folders of the machine that built it: built elsewhere, it differs"
+        )));
     }
     let interpreter = if elf::is_elf(&bytes) { interpreter_in(&bytes) } else { None };
     Ok(interpreter.map(|which| format!("`{path}` is, or brings, an interpreter of {which}")))

@@ -1,4 +1,5 @@
-//! What must never be in a file, by its content: private keys, tokens, and the interpreters that hide under other names. Pure.
+//! What must never be in a file, by its content: private keys, tokens, the interpreters that hide under other names, and the folders of
+//! the machine that built it. Pure.
 
 use memchr::memmem;
 
@@ -31,6 +32,9 @@ const INTERPRETERS: [(&str, &[u8]); 4] = [
     ("Lua", b"luaL_openlibs\0"),
 ];
 
+/// Where cargo keeps the sources of crates, below `CARGO_HOME` (The Cargo Book, "Cargo Home"): compilers write it into panics.
+const CRATES: &[u8] = b"/registry/src/";
+
 /// Which secret a file holds, if any.
 pub(super) fn secret_in(bytes: &[u8]) -> Option<&'static str> {
     if PEM_ENDS.iter().any(|end| memmem::find_iter(bytes, end).any(|at| is_pem(bytes, at, end.len()))) {
@@ -49,6 +53,11 @@ pub(super) fn secret_in(bytes: &[u8]) -> Option<&'static str> {
 /// Which interpreter a program is, or brings, whatever it is called.
 pub(super) fn interpreter_in(bytes: &[u8]) -> Option<&'static str> {
     INTERPRETERS.iter().find(|(_, name)| memmem::find(bytes, name).is_some()).map(|(what, _)| *what)
+}
+
+/// Whether a file tells where on its builder's machine the sources of crates were: built elsewhere, it is another file.
+pub(super) fn names_crates_of_builder(bytes: &[u8]) -> bool {
+    memmem::find(bytes, CRATES).is_some()
 }
 
 /// Whether the end of a heading at `at` has a beginning, and a key after it.
@@ -136,5 +145,13 @@ mod tests {
         assert_eq!(interpreter_in(b"\x7fELF...Py_InitializeFromConfig\0"), Some("Python"));
         assert_eq!(interpreter_in(b"\x7fELF...luaL_openlibs\0..."), Some("Lua"));
         assert_eq!(interpreter_in(b"see Py_InitializeFromConfig in the manual"), None);
+    }
+
+    #[test]
+    fn a_builders_folders_are_known_and_a_name_put_in_their_place_is_none() {
+        assert!(names_crates_of_builder(
+            b"\0/home/eve/.cargo/registry/src/mirror-0123456789abcdef/memchr-2.8.3/src/lib.rs"
+        ));
+        assert!(!names_crates_of_builder(b"crates.io/memchr-2.8.3/src/lib.rs"));
     }
 }
