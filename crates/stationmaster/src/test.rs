@@ -138,7 +138,8 @@ impl Places {
 fn external_folder(named: Option<&Path>, lists: &Path) -> anyhow::Result<PathBuf> {
     match named {
         Some(folder) if !folder.is_dir() => {
-            Err(FileError::io("list", folder)(io::ErrorKind::NotADirectory.into()).into())
+            let kind = if folder.exists() { io::ErrorKind::NotADirectory } else { io::ErrorKind::NotFound };
+            Err(FileError::io("list", folder)(kind.into()).into())
         }
         Some(folder) => Ok(folder.to_owned()),
         None => Ok(lists.join("external")),

@@ -133,7 +133,11 @@ impl Workshop {
         test.arg("--reports").arg(folder.join("reports")).arg("--db").arg(folder.join("tests.db"));
         test.arg("--tools-lock").arg(&self.tools_lock).arg("--work").arg(self.out.join("work"));
         test.arg("--previous").arg(sound).arg("--oldest").arg(sound).arg("--signing-key").arg(&self.key);
-        test.arg("--lists").arg(lists(image, folder)?).arg("--external").arg(root().join(EXTERNAL));
+        test.arg("--lists").arg(lists(image, folder)?);
+        let external = root().join(EXTERNAL);
+        if external.is_dir() {
+            test.arg("--external").arg(external);
+        }
         if image.has_twin {
             test.arg("--twin").arg(sound);
         }
